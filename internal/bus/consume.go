@@ -1,0 +1,144 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/curfewhq/curfew/internal/event"
+	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+)
+
+// maxDelay bounds the delay of a nak: longer ones live in records, on our clock.
+const maxDelay = 30 * time.Second
+
+// permanent is an error that trying again cannot mend.
+type permanent struct {
+	reason string
+	err    error
+}
+
+func (p *permanent) Error() string { return p.reason + ": " + p.err.Error() }
+func (p *permanent) Unwrap() error { return p.err }
+
+// Permanent marks an error that trying again cannot mend: Consume puts the message among the dead letters under
+// reason, which groups like failures in a few words, and goes on.
+func Permanent(reason string, err error) error { return &permanent{reason: reason, err: err} }
+
+// Consumer names one durable position in a stream.
+type Consumer struct {
+	// Service is who consumes: "collector", "evaluator" or "notifier".
+	Service string
+	// Name of the position, unique in the stream. Processes that share it share the messages.
+	Name string
+	// Filter is the subjects to consume.
+	Filter string
+	// Dead is called after a message was put among the dead letters; nil = nobody is told.
+	Dead func(reason string)
+}
+
+// Consume hands each message to handle until ctx ends, and returns ctx's error then. A nil from handle acknowledges the
+// message for good. An error makes it come again, later each time, up to every 30 seconds. An error marked by Permanent
+// makes it a dead letter, durable before the message is given up. A message can come twice, after a crash for one:
+// handle must be harmless when repeated.
+func (b *Bus) Consume(ctx context.Context, consumer Consumer, handle func(context.Context, Message) error) error {
+	stream, err := b.stream(ctx, consumer.Filter)
+	if err != nil {
+		return err
+	}
+	durable, err := stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+		Durable: consumer.Name, FilterSubject: consumer.Filter, AckPolicy: jetstream.AckExplicitPolicy,
+		AckWait: time.Minute, MaxDeliver: -1, MaxAckPending: 1000, Replicas: b.replicas,
+	})
+	if err != nil {
+		return fmt.Errorf("make consumer %s: %w", consumer.Name, err)
+	}
+	messages, err := durable.Messages(jetstream.PullMaxMessages(16), jetstream.PullExpiry(pullExpiry))
+	if err != nil {
+		return fmt.Errorf("consume %s: %w", consumer.Name, err)
+	}
+	defer messages.Stop()
+	stop := context.AfterFunc(ctx, messages.Stop)
+	defer stop()
+	for {
+		raw, err := messages.Next()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if errors.Is(err, jetstream.ErrNoHeartbeat) {
+			b.log.Warn("NATS did not answer a pull; pulling again", "consumer", consumer.Name)
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("consume %s: %w", consumer.Name, err)
+		}
+		if err := b.settle(ctx, consumer, raw, handle); err != nil {
+			return err
+		}
+	}
+}
+
+// settle hands one message over and settles it by the answer.
+func (b *Bus) settle(ctx context.Context, consumer Consumer, raw jetstream.Msg, handle func(context.Context, Message) error) error {
+	metadata, err := raw.Metadata()
+	if err != nil {
+		return fmt.Errorf("consume %s: %w", consumer.Name, err)
+	}
+	message := Message{Subject: raw.Subject(), Sequence: metadata.Sequence.Stream, Time: metadata.Timestamp, Data: raw.Data()}
+	err = handle(ctx, message)
+	if ctx.Err() != nil {
+		return ctx.Err() // neither done nor given up: it comes again
+	}
+	var final *permanent
+	if errors.As(err, &final) {
+		if err = b.bury(ctx, consumer.Service, message, final); err == nil && consumer.Dead != nil {
+			consumer.Dead(final.reason)
+		}
+	}
+	if err != nil {
+		delay := min(maxDelay, 100*time.Millisecond<<min(metadata.NumDelivered-1, 16))
+		b.log.Warn("message comes again", "consumer", consumer.Name, "subject", message.Subject, "sequence", message.Sequence, "delay", delay, "error", err)
+		if err := raw.NakWithDelay(delay); err != nil {
+			return fmt.Errorf("nak message %d of %s: %w", message.Sequence, message.Subject, err)
+		}
+		return nil
+	}
+	if err := raw.Ack(); err != nil {
+		return fmt.Errorf("acknowledge message %d of %s: %w", message.Sequence, message.Subject, err)
+	}
+	return nil
+}
+
+// bury makes a dead letter of a message.
+func (b *Bus) bury(ctx context.Context, service string, message Message, why *permanent) error {
+	letter := &curfewv1.DeadLetter{
+		Id:      event.ContentKey(service, message.Subject, fmt.Sprint(message.Sequence)),
+		Service: service, Reason: why.reason, Detail: why.err.Error(), Origin: message.Subject,
+		Raw: message.Data, Time: timestamppb.New(time.Now()),
+	}
+	return b.Bury(ctx, letter)
+}
+
+// Bury stores a dead letter and returns once it is on disk. Raw bytes too large for a message go to the object store.
+// The same letter twice is stored once, if within two minutes.
+func (b *Bus) Bury(ctx context.Context, letter *curfewv1.DeadLetter) error {
+	if len(letter.GetRaw()) > b.MaxMessage()/2 {
+		name, err := b.PutObject(ctx, letter.GetRaw())
+		if err != nil {
+			return err
+		}
+		letter = &curfewv1.DeadLetter{
+			Id: letter.GetId(), Service: letter.GetService(), Reason: letter.GetReason(), Detail: letter.GetDetail(),
+			Origin: letter.GetOrigin(), RawObject: name, Line: letter.GetLine(), EventId: letter.GetEventId(), Time: letter.GetTime(),
+		}
+	}
+	_, err := b.Publish(ctx, DeadSubject(letter), letter.GetId(), letter)
+	return err
+}
