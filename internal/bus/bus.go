@@ -7,6 +7,7 @@ package bus
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -162,21 +163,40 @@ func (b *Bus) MaxMessage() int { return int(b.conn.MaxPayload()) }
 // Publish stores a message and returns its stream sequence once it is on disk. The id makes a repeat within two
 // minutes harmless: it is answered with the first one's sequence. An error leaves open whether it was stored.
 func (b *Bus) Publish(ctx context.Context, subject, id string, message proto.Message) (uint64, error) {
-	return b.publish(ctx, subject, message, jetstream.WithMsgID(id))
+	data, err := encode(subject, message)
+	if err != nil {
+		return 0, err
+	}
+	return b.publish(ctx, subject, data, jetstream.WithMsgID(id))
 }
 
 // Append stores a message only while last is the sequence of the newest message of its subject (0 = there is none),
 // and returns its own sequence once it is on disk. ErrConflict means that it was not stored; any other error leaves
 // that open, and Last tells.
 func (b *Bus) Append(ctx context.Context, subject string, last uint64, message proto.Message) (uint64, error) {
-	return b.publish(ctx, subject, message, jetstream.WithExpectLastSequencePerSubject(last))
+	sequence, _, err := b.AppendDigest(ctx, subject, last, message)
+	return sequence, err
 }
 
-func (b *Bus) publish(ctx context.Context, subject string, message proto.Message, option jetstream.PublishOpt) (uint64, error) {
+// AppendDigest is Append that returns Digest of what it stored, too.
+func (b *Bus) AppendDigest(ctx context.Context, subject string, last uint64, message proto.Message) (sequence uint64, digest []byte, err error) {
+	data, err := encode(subject, message)
+	if err != nil {
+		return 0, nil, err
+	}
+	sequence, err = b.publish(ctx, subject, data, jetstream.WithExpectLastSequencePerSubject(last))
+	return sequence, Message{Data: data}.Digest(), err
+}
+
+func encode(subject string, message proto.Message) ([]byte, error) {
 	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(message)
 	if err != nil {
-		return 0, fmt.Errorf("encode message for %s: %w", subject, err)
+		return nil, fmt.Errorf("encode message for %s: %w", subject, err)
 	}
+	return data, nil
+}
+
+func (b *Bus) publish(ctx context.Context, subject string, data []byte, option jetstream.PublishOpt) (uint64, error) {
 	if len(data) > b.MaxMessage() {
 		return 0, fmt.Errorf("publish %d bytes to %s: %w", len(data), subject, ErrTooLarge)
 	}
@@ -261,4 +281,10 @@ func (b *Bus) Subjects(ctx context.Context, filter string) (map[string]uint64, e
 		return nil, fmt.Errorf("list subjects of %s: %w", filter, err)
 	}
 	return info.State.Subjects, nil
+}
+
+// Digest is the SHA-256 of the message as stored, by which the lane's next batch points back at it.
+func (m Message) Digest() []byte {
+	sum := sha256.Sum256(m.Data)
+	return sum[:]
 }

@@ -31,7 +31,9 @@ func TestMain(m *testing.M) {
 
 var lane = bus.EventSubject("shop", "okta", "system_log")
 
-func batch(cursor string) *curfewv1.EventBatch { return &curfewv1.EventBatch{Format: 1, Cursor: cursor} }
+func batch(cursor string) *curfewv1.EventBatch {
+	return &curfewv1.EventBatch{Format: 1, Cursor: cursor}
+}
 
 func TestAppendIsFenced(t *testing.T) {
 	b := bustest.New(t)

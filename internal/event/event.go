@@ -96,6 +96,12 @@ func ContentKey(parts ...string) string {
 	return "sha256-" + hex.EncodeToString(hash.Sum(nil)[:16])
 }
 
+// Key is a short stand-in for an id where many must be kept in memory: 128 bits of its SHA-256.
+func Key(id string) [16]byte {
+	sum := sha256.Sum256([]byte(id))
+	return [16]byte(sum[:16])
+}
+
 // Digest is the hex SHA-256 of a record.
 func Digest(record []byte) string {
 	sum := sha256.Sum256(record)

@@ -191,3 +191,22 @@ func (s Section) Decode(into any) error {
 	}
 	return decodeNode(s.file, s.node, into)
 }
+
+// Split decodes the keys that into has fields for and returns the section without them, for another reader.
+func (s Section) Split(into any) (rest Section, err error) {
+	if s.node == nil || s.node.Kind != yaml.MappingNode {
+		return s, nil
+	}
+	fields := fieldTypes(reflect.TypeOf(into).Elem())
+	ours, theirs := *s.node, *s.node
+	ours.Content, theirs.Content = nil, nil
+	for i := 0; i+1 < len(s.node.Content); i += 2 {
+		pair := s.node.Content[i : i+2]
+		if _, mine := fields[pair[0].Value]; mine {
+			ours.Content = append(ours.Content, pair...)
+		} else {
+			theirs.Content = append(theirs.Content, pair...)
+		}
+	}
+	return Section{file: s.file, node: &theirs}, decodeNode(s.file, &ours, into)
+}

@@ -783,14 +783,17 @@ type EventBatch struct {
 	Records uint32 `protobuf:"varint,9,opt,name=records,proto3" json:"records,omitempty"`
 	// Records left out because the lane holds them already.
 	Repeats uint32 `protobuf:"varint,10,opt,name=repeats,proto3" json:"repeats,omitempty"`
-	// Records that could not become events, whole. They also stand on the DEAD stream for people.
+	// Records that could not become events. While a source hands a page over they are whole; as stored they are id and
+	// reason, and whole on the DEAD stream.
 	DeadLetters []*DeadLetter `protobuf:"bytes,11,rep,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
 	// Stream sequence of the lane's previous batch; 0 for its first.
 	PreviousSequence uint64 `protobuf:"varint,12,opt,name=previous_sequence,json=previousSequence,proto3" json:"previous_sequence,omitempty"`
 	// SHA-256 of the lane's previous batch as stored; empty for its first.
 	PreviousDigest []byte `protobuf:"bytes,13,opt,name=previous_digest,json=previousDigest,proto3" json:"previous_digest,omitempty"`
 	// Whether the feed had more to give at once when this was read.
-	More          bool `protobuf:"varint,14,opt,name=more,proto3" json:"more,omitempty"`
+	More bool `protobuf:"varint,14,opt,name=more,proto3" json:"more,omitempty"`
+	// The greatest event time in the lane so far, never later than received: how far back a re-read can reach follows.
+	Newest        *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=newest,proto3" json:"newest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -921,6 +924,13 @@ func (x *EventBatch) GetMore() bool {
 		return x.More
 	}
 	return false
+}
+
+func (x *EventBatch) GetNewest() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Newest
+	}
+	return nil
 }
 
 // Coverage is a stretch of time that was read without a gap, as the source understands it: [from, until).
@@ -1162,7 +1172,7 @@ const file_curfew_v1_event_proto_rawDesc = "" +
 	"\x06Change\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x16\n" +
 	"\x06before\x18\x02 \x01(\tR\x06before\x12\x14\n" +
-	"\x05after\x18\x03 \x01(\tR\x05after\"\xeb\x03\n" +
+	"\x05after\x18\x03 \x01(\tR\x05after\"\x9f\x04\n" +
 	"\n" +
 	"EventBatch\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x16\n" +
@@ -1179,7 +1189,8 @@ const file_curfew_v1_event_proto_rawDesc = "" +
 	"\fdead_letters\x18\v \x03(\v2\x15.curfew.v1.DeadLetterR\vdeadLetters\x12+\n" +
 	"\x11previous_sequence\x18\f \x01(\x04R\x10previousSequence\x12'\n" +
 	"\x0fprevious_digest\x18\r \x01(\fR\x0epreviousDigest\x12\x12\n" +
-	"\x04more\x18\x0e \x01(\bR\x04more\"l\n" +
+	"\x04more\x18\x0e \x01(\bR\x04more\x122\n" +
+	"\x06newest\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\x06newest\"l\n" +
 	"\bCoverage\x12.\n" +
 	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\x8e\x02\n" +
@@ -1251,14 +1262,15 @@ var file_curfew_v1_event_proto_depIdxs = []int32{
 	2,  // 11: curfew.v1.EventBatch.events:type_name -> curfew.v1.Event
 	10, // 12: curfew.v1.EventBatch.coverage:type_name -> curfew.v1.Coverage
 	11, // 13: curfew.v1.EventBatch.dead_letters:type_name -> curfew.v1.DeadLetter
-	12, // 14: curfew.v1.Coverage.from:type_name -> google.protobuf.Timestamp
-	12, // 15: curfew.v1.Coverage.until:type_name -> google.protobuf.Timestamp
-	12, // 16: curfew.v1.DeadLetter.time:type_name -> google.protobuf.Timestamp
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	12, // 14: curfew.v1.EventBatch.newest:type_name -> google.protobuf.Timestamp
+	12, // 15: curfew.v1.Coverage.from:type_name -> google.protobuf.Timestamp
+	12, // 16: curfew.v1.Coverage.until:type_name -> google.protobuf.Timestamp
+	12, // 17: curfew.v1.DeadLetter.time:type_name -> google.protobuf.Timestamp
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_curfew_v1_event_proto_init() }

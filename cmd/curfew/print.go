@@ -1,0 +1,85 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+)
+
+// writeJSON appends a message as one line of JSON. Protojson spaces its output differently from run to run on purpose
+// (https://protobuf.dev/reference/go/faq/#unstable-json); compacted it is the same every time.
+func writeJSON(out *bytes.Buffer, message proto.Message) error {
+	text, err := protojson.Marshal(message)
+	if err != nil {
+		return fmt.Errorf("print as JSON: %w", err)
+	}
+	return json.Compact(out, text)
+}
+
+// writeDeadLetter appends {"dead_letter":{...}} with the line's number and its bytes in base64.
+func writeDeadLetter(out *bytes.Buffer, letter *curfewv1.DeadLetter) error {
+	text, err := json.Marshal(map[string]any{"dead_letter": map[string]any{
+		"reason": letter.GetReason(), "detail": letter.GetDetail(), "line": letter.GetLine(), "raw": letter.GetRaw(),
+	}})
+	if err != nil {
+		return fmt.Errorf("print as JSON: %w", err)
+	}
+	out.Write(text)
+	out.WriteByte('\n')
+	return nil
+}
+
+// decisionLine is a decision as one line of a table.
+func decisionLine(d *curfewv1.Decision) string {
+	why := d.GetReason()
+	if row := d.GetRow(); row != nil {
+		why = fmt.Sprintf("%s:%d  %s", row.GetFile(), row.GetLine(), row.GetText())
+	}
+	subject := d.GetSubject()
+	if subject == "" {
+		subject = "-"
+	}
+	act := d.GetAct()
+	if act == "" {
+		act = "?"
+	}
+	return plain(fmt.Sprintf("%-20s  %-9s  %-28s  %-10s  %-14s  %s  |  %s",
+		clock(d.GetTime()), verdictWord(d.GetVerdict()), subject, act, strings.Join(d.GetClasses(), ","), d.GetObject(), why))
+}
+
+func clock(t *timestamppb.Timestamp) string {
+	if t == nil {
+		return "time unknown"
+	}
+	return t.AsTime().UTC().Format(time.RFC3339)
+}
+
+func verdictWord(v curfewv1.Verdict) string {
+	return strings.TrimPrefix(v.String(), "VERDICT_")
+}
+
+func severityWord(s curfewv1.Severity) string {
+	return strings.TrimPrefix(s.String(), "SEVERITY_")
+}
+
+// plain keeps vendor text from commanding the terminal.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
+			return '\uFFFD'
+		}
+		return r
+	}, text)
+}

@@ -1,0 +1,135 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package config is the configuration: one file, one struct, unknown keys refused, secrets named and never printed.
+package config
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"github.com/curfewhq/curfew/internal/yamlfile"
+)
+
+// Modes.
+const (
+	// Observe records everything and alerts nobody.
+	Observe = "observe"
+	// Alert makes findings alerts.
+	Alert = "alert"
+)
+
+// Config is the whole configuration.
+type Config struct {
+	// Tenant names the company or shop; it is Casbin's dom.
+	Tenant string `yaml:"tenant"`
+	// Data is the directory of everything that must last.
+	Data string `yaml:"data"`
+	// Mode is Observe or Alert.
+	Mode string `yaml:"mode"`
+	// Policy is the policy folder; empty = the standard policy.
+	Policy string `yaml:"policy"`
+	// NATS to join; no URL = embedded.
+	NATS NATS `yaml:"nats"`
+	// Redis for derived state; no URL = memory.
+	Redis Redis `yaml:"redis"`
+	// API of the evaluator.
+	API Listen `yaml:"api"`
+	// Telemetry is metrics, health and readiness.
+	Telemetry Listen `yaml:"telemetry"`
+	// Sources by name. Each has its plug-in's keys and these.
+	Sources map[string]yamlfile.Section `yaml:"sources"`
+	// Receivers by name, each with its plug-in's keys.
+	Receivers map[string]yamlfile.Section `yaml:"receivers"`
+}
+
+// NATS says which cluster to join.
+type NATS struct {
+	URL         string `yaml:"url"`
+	Credentials string `yaml:"credentials"`
+	Replicas    int    `yaml:"replicas"`
+}
+
+// Redis says which server holds derived state.
+type Redis struct {
+	URL Secret `yaml:"url"`
+}
+
+// Listen is where a server listens.
+type Listen struct {
+	Listen string `yaml:"listen"`
+}
+
+// Default is the configuration of `curfew run` without a file.
+func Default() Config {
+	return Config{
+		Tenant: "main", Data: "curfew-data", Mode: Observe,
+		API: Listen{"127.0.0.1:7421"}, Telemetry: Listen{"127.0.0.1:7422"},
+	}
+}
+
+// tenantName keeps the tenant fit for subjects, policy rows and file names.
+var tenantName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+
+// Read reads a configuration file over the defaults. Relative paths in it are relative to the file. Each error is one
+// line that says what to change.
+func Read(path string) (Config, error) {
+	c := Default()
+	if err := yamlfile.Read(path, &c); err != nil {
+		return Config{}, err
+	}
+	dir := filepath.Dir(path)
+	for _, p := range []*string{&c.Data, &c.Policy, &c.NATS.Credentials} {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	for name, section := range c.Sources {
+		c.Sources[name] = section.Named(path)
+	}
+	for name, section := range c.Receivers {
+		c.Receivers[name] = section.Named(path)
+	}
+	if err := c.check(); err != nil {
+		return Config{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	return c, nil
+}
+
+func (c Config) check() error {
+	if !tenantName.MatchString(c.Tenant) {
+		return fmt.Errorf("tenant %q must be lower-case letters, digits, \"-\" and \"_\", at most 63", c.Tenant)
+	}
+	if c.Mode != Observe && c.Mode != Alert {
+		return fmt.Errorf("mode %q must be %s (record everything, alert nobody) or %s", c.Mode, Observe, Alert)
+	}
+	if c.Data == "" {
+		return fmt.Errorf("data is empty; name the directory where everything is kept")
+	}
+	if c.Policy != "" {
+		if info, err := os.Stat(c.Policy); err != nil || !info.IsDir() {
+			return fmt.Errorf("policy %s is no folder", c.Policy)
+		}
+	}
+	for key, address := range map[string]string{"api.listen": c.API.Listen, "telemetry.listen": c.Telemetry.Listen} {
+		if err := checkLoopback(address); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+	}
+	return nil
+}
+
+// checkLoopback refuses an address that other machines can reach: the API has no TLS yet.
+func checkLoopback(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%q is no address; write HOST:PORT, such as 127.0.0.1:7421", address)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("%q is not on loopback; without TLS only 127.0.0.1, [::1] and localhost are served", address)
+	}
+	return nil
+}

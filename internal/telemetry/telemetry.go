@@ -1,0 +1,131 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package telemetry is how Curfew is watched: every metric it has, and metrics, health and readiness on one port.
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics is every metric. All methods are safe for concurrent use. Labels hold configured names and fixed words,
+// never vendor text: a hostile record must not be able to make time series.
+type Metrics struct {
+	registry  *prometheus.Registry
+	records   *prometheus.CounterVec
+	events    *prometheus.CounterVec
+	repeats   *prometheus.CounterVec
+	covered   *prometheus.GaugeVec
+	decisions *prometheus.CounterVec
+	findings  *prometheus.CounterVec
+	behind    *prometheus.GaugeVec
+	alerts    *prometheus.CounterVec
+	dead      *prometheus.CounterVec
+	failures  *prometheus.CounterVec
+	calls     *prometheus.CounterVec
+}
+
+// NewMetrics returns metrics that all stand at zero.
+func NewMetrics() *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry()}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		vec := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "curfew_" + name, Help: help}, labels)
+		m.registry.MustRegister(vec)
+		return vec
+	}
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		vec := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "curfew_" + name, Help: help}, labels)
+		m.registry.MustRegister(vec)
+		return vec
+	}
+	m.records = counter("collector_records_total", "Vendor records read, repeats and dead letters among them.", "source", "feed")
+	m.events = counter("collector_events_total", "Events stored.", "source", "feed")
+	m.repeats = counter("collector_repeats_total", "Events left out because the lane holds them already.", "source", "feed")
+	m.covered = gauge("collector_covered_until_seconds", "Unix time until which a feed is known to be read.", "source", "feed")
+	m.decisions = counter("evaluator_decisions_total", "Decisions written.", "source", "verdict")
+	m.findings = counter("evaluator_findings_total", "Findings written.", "detection")
+	m.behind = gauge("evaluator_behind_seconds", "From the receipt of the newest judged batch to its decisions.", "source", "feed")
+	m.alerts = counter("notifier_alerts_total", "Alerts by what became of them.", "receiver", "state")
+	m.dead = counter("dead_letters_total", "Records and messages that could not be processed.", "service", "reason")
+	m.failures = counter("failures_total", "Loops that broke off and began again.", "service", "loop")
+	m.calls = counter("api_calls_total", "API calls by method and outcome.", "method", "code")
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Collected counts one stored batch.
+func (m *Metrics) Collected(source, feed string, records, events, repeats int) {
+	m.records.WithLabelValues(source, feed).Add(float64(records))
+	m.events.WithLabelValues(source, feed).Add(float64(events))
+	m.repeats.WithLabelValues(source, feed).Add(float64(repeats))
+}
+
+// Covered sets until when a feed is known to be read.
+func (m *Metrics) Covered(source, feed string, until time.Time) {
+	m.covered.WithLabelValues(source, feed).Set(float64(until.Unix()))
+}
+
+// Decided counts one decision.
+func (m *Metrics) Decided(source, verdict string) { m.decisions.WithLabelValues(source, verdict).Inc() }
+
+// Found counts one finding.
+func (m *Metrics) Found(detection string) { m.findings.WithLabelValues(detection).Inc() }
+
+// Behind sets how long the newest batch of a lane waited for its decisions.
+func (m *Metrics) Behind(source, feed string, lag time.Duration) {
+	m.behind.WithLabelValues(source, feed).Set(lag.Seconds())
+}
+
+// Alerted counts one alert that reached a state.
+func (m *Metrics) Alerted(receiver, state string) { m.alerts.WithLabelValues(receiver, state).Inc() }
+
+// Dead counts one dead letter.
+func (m *Metrics) Dead(service, reason string) { m.dead.WithLabelValues(service, reason).Inc() }
+
+// Failed counts one loop of a service that broke off.
+func (m *Metrics) Failed(service, loop string) { m.failures.WithLabelValues(service, loop).Inc() }
+
+// Called counts one API call.
+func (m *Metrics) Called(method, code string) { m.calls.WithLabelValues(method, code).Inc() }
+
+// Handler serves /metrics (Prometheus), /healthz (this process lives) and /readyz (ready returned nil; 503 and its
+// error otherwise).
+func Handler(m *Metrics, ready func(context.Context) error) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+		defer cancel()
+		if err := ready(ctx); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ready")
+	})
+	return mux
+}
+
+// Serve serves Handler on an open listener until ctx ends, and closes it. Nil means that ctx ended.
+func Serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	stop := context.AfterFunc(ctx, func() {
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		_ = server.Shutdown(stopping) // what does not end in time is cut off by the process's end
+	})
+	defer stop()
+	if err := server.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve metrics: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,266 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/curfewhq/curfew/internal/bus"
+	"github.com/curfewhq/curfew/internal/catalog"
+	"github.com/curfewhq/curfew/internal/event"
+	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+)
+
+const (
+	// maxEvents bounds a batch so that its decisions, each of bounded size, fit one message too.
+	maxEvents = 256
+	// maxRaw is the size from which a vendor's record goes to the object store.
+	maxRaw = 128 << 10
+)
+
+// lane reads one feed and is its only writer. What it knows comes from the lane itself: where reading goes on, and which
+// events are there already.
+type lane struct {
+	Options
+	source, feed string
+	from         Source
+	interval     time.Duration
+	progressed   bool
+
+	last     uint64 // sequence of the newest batch
+	digest   []byte // of the newest batch as stored
+	cursor   string
+	newest   time.Time
+	repeated window
+}
+
+// read restores the lane from the bus, then polls until ctx ends or something fails. bus.ErrConflict means that another
+// reader wrote in between.
+func (l *lane) read(ctx context.Context) error {
+	if err := l.restore(ctx); err != nil {
+		return err
+	}
+	for {
+		page, err := l.from.Poll(ctx, l.feed, l.cursor)
+		if err != nil {
+			return fmt.Errorf("poll %s: %w", l.source, err)
+		}
+		if err := l.store(ctx, page); err != nil {
+			return err
+		}
+		l.progressed = true
+		if page.GetMore() {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(l.interval):
+		}
+	}
+}
+
+// restore learns where the lane stands, and the ids in the stretch that a source may read again: those of events that
+// happened within the horizon before the newest. None of these can have been stored earlier than it happened, but for
+// clocks that differ.
+func (l *lane) restore(ctx context.Context) error {
+	subject := bus.EventSubject(l.Tenant, l.source, l.feed)
+	l.last, l.digest, l.cursor, l.newest, l.repeated = 0, nil, "", time.Time{}, window{horizon: l.from.Horizon(l.feed)}
+	last, err := l.Bus.Last(ctx, subject)
+	if errors.Is(err, bus.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	batch := new(curfewv1.EventBatch)
+	if err := last.Decode(batch); err != nil {
+		return err
+	}
+	l.last, l.digest, l.cursor = last.Sequence, last.Digest(), batch.GetCursor()
+	if batch.GetNewest() != nil {
+		l.newest = batch.GetNewest().AsTime()
+	}
+	since := bus.From{Time: l.newest.Add(-l.repeated.horizon - 10*time.Minute)}
+	if l.newest.IsZero() {
+		since = bus.From{}
+	}
+	return l.Bus.Read(ctx, subject, since, func(m bus.Message) error {
+		stored := new(curfewv1.EventBatch)
+		if err := m.Decode(stored); err != nil {
+			return err
+		}
+		for _, e := range stored.GetEvents() {
+			l.repeated.add(e)
+		}
+		return nil
+	})
+}
+
+// store writes a page as one batch or, where it is large, as several: all but the last keep the old cursor, so that a
+// crash between two of them reads the page again and leaves out what is there. Dead letters are on the DEAD stream
+// before the batch that counts them.
+func (l *lane) store(ctx context.Context, page *curfewv1.EventBatch) error {
+	events := page.GetEvents()
+	fresh := events[:0:0]
+	for _, e := range events {
+		if l.repeated.add(e) {
+			fresh = append(fresh, l.complete(e))
+		}
+	}
+	repeats := len(events) - len(fresh)
+	for _, letter := range page.GetDeadLetters() {
+		l.Metrics.Dead("collector", letter.GetReason())
+		if err := l.Bus.Bury(ctx, letter); err != nil {
+			return err
+		}
+	}
+	if err := l.shrink(ctx, fresh); err != nil {
+		return err
+	}
+	parts, err := l.split(fresh)
+	if err != nil {
+		return err
+	}
+	for i, part := range parts {
+		batch := &curfewv1.EventBatch{
+			Format: bus.Format, Tenant: l.Tenant, Source: l.source, Feed: l.feed, Received: page.GetReceived(),
+			Events: part, Cursor: l.cursor, More: true,
+		}
+		if i == len(parts)-1 {
+			batch.Cursor, batch.Coverage, batch.More = page.GetCursor(), page.GetCoverage(), page.GetMore()
+			batch.Records, batch.Repeats, batch.DeadLetters = page.GetRecords(), uint32(repeats), brief(page.GetDeadLetters())
+		}
+		if err := l.append(ctx, batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// complete adds to an event what Curfew knows and the vendor does not say.
+func (l *lane) complete(e *curfewv1.Event) *curfewv1.Event {
+	Complete(e, l.Tenant, l.Catalog)
+	return e
+}
+
+// Complete sets the tenant of an event and its act by the catalogue; the act stays empty where the catalogue does not
+// know the action.
+func Complete(e *curfewv1.Event, tenant string, cat *catalog.Catalog) {
+	e.Tenant = tenant
+	if action, known := cat.Action(e.GetSource(), e.GetFeed(), e.GetAction()); known {
+		e.Act = action.Act
+	}
+}
+
+// shrink moves records too large for the bus to the object store.
+func (l *lane) shrink(ctx context.Context, fresh []*curfewv1.Event) (err error) {
+	for _, e := range fresh {
+		if len(e.GetRaw()) > maxRaw {
+			if e.RawObject, err = l.Bus.PutObject(ctx, e.GetRaw()); err != nil {
+				return err
+			}
+			e.Raw = nil
+		}
+	}
+	return nil
+}
+
+// brief is the dead letters as a batch names them: they are whole on the DEAD stream.
+func brief(letters []*curfewv1.DeadLetter) []*curfewv1.DeadLetter {
+	names := make([]*curfewv1.DeadLetter, 0, len(letters))
+	for _, letter := range letters {
+		names = append(names, &curfewv1.DeadLetter{Id: letter.GetId(), Reason: letter.GetReason()})
+	}
+	return names
+}
+
+// split makes parts that each fit a message with room to spare; at least one, which may be empty.
+func (l *lane) split(events []*curfewv1.Event) ([][]*curfewv1.Event, error) {
+	limit := l.Bus.MaxMessage() / 2
+	parts := [][]*curfewv1.Event{nil}
+	size := 0
+	for _, e := range events {
+		bytes := proto.Size(e)
+		if bytes > limit {
+			return nil, fmt.Errorf("store event %s: it has %d bytes without its record, the bus takes %d", e.GetId(), bytes, limit)
+		}
+		if n := len(parts) - 1; len(parts[n]) == maxEvents || len(parts[n]) > 0 && size+bytes > limit {
+			parts, size = append(parts, nil), 0
+		}
+		parts[len(parts)-1] = append(parts[len(parts)-1], e)
+		size += bytes
+	}
+	return parts, nil
+}
+
+// append writes one batch behind the newest.
+func (l *lane) append(ctx context.Context, batch *curfewv1.EventBatch) error {
+	for _, e := range batch.GetEvents() {
+		if at := e.GetTime(); at != nil && at.AsTime().After(l.newest) && !at.AsTime().After(batch.GetReceived().AsTime()) {
+			l.newest = at.AsTime()
+		}
+	}
+	if !l.newest.IsZero() {
+		batch.Newest = timestamppb.New(l.newest)
+	}
+	batch.PreviousSequence, batch.PreviousDigest = l.last, l.digest
+	sequence, digest, err := l.Bus.AppendDigest(ctx, bus.EventSubject(l.Tenant, l.source, l.feed), l.last, batch)
+	if err != nil {
+		return err
+	}
+	l.last, l.digest, l.cursor = sequence, digest, batch.GetCursor()
+	l.Metrics.Collected(l.source, l.feed, int(batch.GetRecords()), len(batch.GetEvents()), int(batch.GetRepeats()))
+	if batch.GetCoverage() != nil {
+		l.Metrics.Covered(l.source, l.feed, batch.GetCoverage().GetUntil().AsTime())
+	}
+	return nil
+}
+
+// window is the ids of the events that happened within a horizon before the newest.
+type window struct {
+	horizon time.Duration
+	ids     map[[16]byte]time.Time
+	newest  time.Time
+	pruned  time.Time
+}
+
+// add notes an event and returns whether it is new.
+func (w *window) add(e *curfewv1.Event) bool {
+	if w.ids == nil {
+		w.ids = map[[16]byte]time.Time{}
+	}
+	key := event.Key(e.GetId())
+	if _, there := w.ids[key]; there {
+		return false
+	}
+	received := e.GetReceived().AsTime()
+	at := received
+	if e.GetTime() != nil && e.GetTime().AsTime().Before(received) {
+		at = e.GetTime().AsTime()
+	}
+	w.ids[key] = at
+	if at.After(w.newest) {
+		w.newest = at
+	}
+	if w.newest.Sub(w.pruned) > w.horizon/4+time.Minute {
+		w.prune()
+	}
+	return true
+}
+
+func (w *window) prune() {
+	w.pruned = w.newest
+	for key, at := range w.ids {
+		if w.newest.Sub(at) > w.horizon+10*time.Minute {
+			delete(w.ids, key)
+		}
+	}
+}

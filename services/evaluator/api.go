@@ -1,0 +1,149 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+package evaluator
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/curfewhq/curfew/internal/bus"
+	"github.com/curfewhq/curfew/internal/event"
+	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+)
+
+// apiFeed is the lane that API calls are recorded in.
+const apiFeed = "api"
+
+// APIOptions says how the gRPC API is served.
+type APIOptions struct {
+	// Listener to serve on; the API closes it.
+	Listener net.Listener
+	// Token that callers show; whoever shows it is service:admin.
+	Token string
+}
+
+// api serves the gRPC services. Each call is authenticated, allowed by the policy and recorded before it is answered.
+type api struct {
+	curfewv1.UnimplementedDecisionServiceServer
+	curfewv1.UnimplementedFindingServiceServer
+	curfewv1.UnimplementedPolicyServiceServer
+	*evaluator
+	calls atomic.Uint64
+}
+
+// serve serves the API until ctx ends.
+func (e *evaluator) serve(ctx context.Context) error {
+	a := &api{evaluator: e}
+	server := grpc.NewServer(grpc.UnaryInterceptor(a.unary), grpc.StreamInterceptor(a.stream), grpc.MaxRecvMsgSize(1<<20))
+	curfewv1.RegisterDecisionServiceServer(server, a)
+	curfewv1.RegisterFindingServiceServer(server, a)
+	curfewv1.RegisterPolicyServiceServer(server, a)
+	stop := context.AfterFunc(ctx, server.Stop)
+	defer stop()
+	if err := server.Serve(e.API.Listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) && ctx.Err() == nil {
+		return fmt.Errorf("serve the API: %w", err)
+	}
+	return ctx.Err()
+}
+
+func (a *api) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	err := a.authenticate(ctx)
+	var answer any
+	if err == nil {
+		answer, err = handler(ctx, request)
+	}
+	a.Metrics.Called(info.FullMethod, status.Code(err).String())
+	return answer, err
+}
+
+func (a *api) stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	err := a.authenticate(stream.Context())
+	if err == nil {
+		err = handler(server, stream)
+	}
+	a.Metrics.Called(info.FullMethod, status.Code(err).String())
+	return err
+}
+
+func (a *api) authenticate(ctx context.Context) error {
+	incoming, _ := metadata.FromIncomingContext(ctx)
+	for _, header := range incoming.Get("authorization") {
+		token, bearer := strings.CutPrefix(header, "Bearer ")
+		if bearer && subtle.ConstantTimeCompare([]byte(token), []byte(a.API.Token)) == 1 {
+			return nil
+		}
+	}
+	return status.Error(codes.Unauthenticated, "the call shows no valid token; the admin token stands in admin.token in the data directory")
+}
+
+// allow records a call and asks the policy whether the caller may make it. Nil means: it is on disk, and allowed.
+func (a *api) allow(ctx context.Context, action, resource string, request proto.Message) error {
+	detail, err := protojson.Marshal(request)
+	if err != nil {
+		return status.Errorf(codes.Internal, "encode request: %v", err)
+	}
+	now := time.Now()
+	known, _ := a.Catalog.Action(Self, apiFeed, action)
+	e := &curfewv1.Event{
+		// A call has no key of a vendor's: the process, the moment and a count tell it from every other.
+		Id:     event.ID(Self, fmt.Sprintf("%s-%d-%d", a.Holder, now.UnixNano(), a.calls.Add(1)), 0),
+		Tenant: a.Tenant, Source: Self, Feed: apiFeed, Time: timestamppb.New(now), Received: timestamppb.New(now),
+		Action: action, Act: known.Act,
+		Actor:    &curfewv1.Actor{Type: curfewv1.ActorType_ACTOR_TYPE_SERVICE, Id: "admin", Name: "admin"},
+		Resource: &curfewv1.Resource{Path: event.Path("api", resource), Kind: "api", Name: resource},
+		Raw:      detail, RawDigest: event.Digest(detail),
+	}
+	judge, _ := a.judgeNow()
+	decision := judge.Decide(e)
+	e.Outcome = &curfewv1.Outcome{Status: curfewv1.OutcomeStatus_OUTCOME_STATUS_SUCCESS}
+	allowed := decision.GetVerdict() == curfewv1.Verdict_VERDICT_ALLOWED
+	if !allowed {
+		e.Outcome = &curfewv1.Outcome{Status: curfewv1.OutcomeStatus_OUTCOME_STATUS_FAILURE, Reason: "denied by policy"}
+	}
+	if err := a.record(ctx, e); err != nil {
+		return status.Errorf(codes.Unavailable, "the call could not be recorded, so it is not answered: %v", err)
+	}
+	if !allowed {
+		return status.Errorf(codes.PermissionDenied, "the policy does not let service:admin do this: %s; a row that would: p, service:admin, *, curfew/api/*, audit, *, allow", decision.GetReason())
+	}
+	return nil
+}
+
+// record appends a call to its lane. Every replica writes to the one lane, so a write that another replica's came
+// before is made again behind that.
+func (a *api) record(ctx context.Context, e *curfewv1.Event) error {
+	subject := bus.EventSubject(a.Tenant, Self, apiFeed)
+	for {
+		batch := &curfewv1.EventBatch{
+			Format: bus.Format, Tenant: a.Tenant, Source: Self, Feed: apiFeed, Received: e.GetReceived(),
+			Events: []*curfewv1.Event{e}, Records: 1,
+		}
+		last, err := a.Bus.Last(ctx, subject)
+		switch {
+		case errors.Is(err, bus.ErrNotFound):
+		case err != nil:
+			return err
+		default:
+			batch.PreviousSequence, batch.PreviousDigest = last.Sequence, last.Digest()
+		}
+		_, err = a.Bus.Append(ctx, subject, batch.GetPreviousSequence(), batch)
+		if !errors.Is(err, bus.ErrConflict) {
+			return err
+		}
+	}
+}

@@ -1,0 +1,128 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package detection asks of each event and its decision whether people should hear of it. A detection is one file, one
+// file of cases beside it, and one line in All.
+package detection
+
+import (
+	"fmt"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/curfewhq/curfew/internal/event"
+	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+)
+
+// Input is what a detection sees.
+type Input struct {
+	// Event is what happened. A detection must not change it.
+	Event *curfewv1.Event
+	// Decision is its decision. A detection must not change it.
+	Decision *curfewv1.Decision
+	// Sensitivity is that of the most sensitive data class touched, 0 to 5.
+	Sensitivity int
+}
+
+// Detection is a question to each event.
+type Detection struct {
+	// ID is its name: that of its file and of its cases.
+	ID string
+	// Title says in a few words what it finds.
+	Title string
+	// Controls are the ids of the controls it bears on.
+	Controls []string
+	// Match fills in title, severity, reason and next steps of the finding and returns true where there is one. It keeps
+	// no state.
+	Match func(in Input, f *curfewv1.Finding) bool
+}
+
+// All is every detection, in the order in which they are asked.
+func All() []Detection {
+	return []Detection{
+		unauthorizedAccess,
+		unapprovedApp,
+	}
+}
+
+// Ask returns the findings of every detection about one event. The same input gives the same findings with the same ids.
+func Ask(in Input) []*curfewv1.Finding {
+	var findings []*curfewv1.Finding
+	for _, d := range All() {
+		f := &curfewv1.Finding{Format: 1}
+		if !d.Match(in, f) {
+			continue
+		}
+		f.Id = strings.TrimPrefix(event.ContentKey(d.ID, in.Event.GetTenant(), in.Event.GetId()), "sha256-")
+		f.Tenant, f.Detection, f.Controls, f.Time = in.Event.GetTenant(), d.ID, d.Controls, in.Event.GetTime()
+		f.Event, f.Decision = withoutRaw(in.Event), in.Decision
+		findings = append(findings, f)
+	}
+	return findings
+}
+
+// withoutRaw is the event without the vendor's record, which stays in EVENTS.
+func withoutRaw(e *curfewv1.Event) *curfewv1.Event {
+	lean := proto.CloneOf(e)
+	lean.Raw = nil
+	return lean
+}
+
+// who is the actor as a person would say it.
+func who(e *curfewv1.Event) string {
+	for _, name := range []string{e.GetActor().GetEmail(), e.GetActor().GetName(), e.GetActor().GetId()} {
+		if name != "" {
+			return name
+		}
+	}
+	return "somebody the record does not name"
+}
+
+// what is the resource as a person would say it.
+func what(e *curfewv1.Event) string {
+	r := e.GetResource()
+	switch {
+	case r.GetName() != "":
+		return fmt.Sprintf("%s %q", r.GetKind(), r.GetName())
+	case r.GetPath() != "":
+		return r.GetPath()
+	default:
+		return "something in " + e.GetSource()
+	}
+}
+
+// past is an act as something done, or tried in vain.
+func past(d *curfewv1.Decision) string {
+	verbs := map[string][2]string{
+		"read": {"read", "read"}, "search": {"searched", "search"}, "export": {"exported", "export"},
+		"create": {"created", "create"}, "update": {"changed", "change"}, "delete": {"deleted", "delete"},
+		"share": {"shared", "share"}, "administer": {"administered", "administer"},
+		"login": {"signed in to", "sign in to"}, "consent": {"gave consent for", "give consent for"},
+	}
+	verb, known := verbs[d.GetAct()]
+	if !known {
+		verb = [2]string{"touched", "touch"}
+	}
+	if d.GetOutcome() == curfewv1.OutcomeStatus_OUTCOME_STATUS_FAILURE {
+		return "tried to " + verb[1]
+	}
+	return verb[0]
+}
+
+// severity grows with what is at stake; an attempt that came to nothing weighs one less.
+func severity(in Input) curfewv1.Severity {
+	level := curfewv1.Severity_SEVERITY_LOW
+	switch {
+	case in.Sensitivity >= 5:
+		level = curfewv1.Severity_SEVERITY_CRITICAL
+	case in.Sensitivity == 4:
+		level = curfewv1.Severity_SEVERITY_HIGH
+	case in.Sensitivity == 3:
+		level = curfewv1.Severity_SEVERITY_MEDIUM
+	}
+	if in.Decision.GetOutcome() == curfewv1.OutcomeStatus_OUTCOME_STATUS_FAILURE {
+		level--
+	}
+	return level
+}

@@ -1,0 +1,52 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+package detection
+
+import (
+	"fmt"
+	"strings"
+
+	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+)
+
+// unauthorizedAccess finds every violation but an app's consent, which unapprovedApp tells better.
+var unauthorizedAccess = Detection{
+	ID:       "unauthorized_access",
+	Title:    "Access that the policy does not allow",
+	Controls: []string{"NIST AC-3", "NIST AC-6", "PCI DSS 7.2.1"},
+	Match: func(in Input, f *curfewv1.Finding) bool {
+		d := in.Decision
+		if d.GetVerdict() != curfewv1.Verdict_VERDICT_VIOLATION || isConsent(d) {
+			return false
+		}
+		f.Severity = severity(in)
+		f.Title = fmt.Sprintf("%s %s %s without the right to", who(in.Event), past(d), what(in.Event))
+		f.Reason = "This is a violation: " + d.GetReason() + "."
+		f.NextSteps = []string{
+			fmt.Sprintf("Ask %s what it was for.", who(in.Event)),
+			fmt.Sprintf("If it was right, give the right in policy.csv: p, %s, *, %s, %s, %s, allow", subjectFor(d), d.GetObject(), firstClass(d), d.GetAct()),
+			fmt.Sprintf("If it was not, take the access away in %s and find out what else the same account touched: curfew log query --person %s", d.GetSource(), subjectFor(d)),
+		}
+		return true
+	},
+}
+
+// isConsent is whether an app was given something.
+func isConsent(d *curfewv1.Decision) bool {
+	return d.GetAct() == "consent" && strings.HasPrefix(d.GetSubject(), "app:")
+}
+
+func subjectFor(d *curfewv1.Decision) string {
+	if d.GetSubject() == "" {
+		return "person:ID"
+	}
+	return d.GetSubject()
+}
+
+func firstClass(d *curfewv1.Decision) string {
+	if len(d.GetClasses()) == 0 {
+		return "*"
+	}
+	return d.GetClasses()[0]
+}

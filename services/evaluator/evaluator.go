@@ -1,0 +1,136 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package evaluator decides: event in, one decision out, findings when something is wrong. It alone says who may do
+// what, keeps the access log, and serves the gRPC API.
+package evaluator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/curfewhq/curfew/internal/bus"
+	"github.com/curfewhq/curfew/internal/catalog"
+	"github.com/curfewhq/curfew/internal/telemetry"
+	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+)
+
+// Self is the source of the events that Curfew's own API calls are.
+const Self = "curfew"
+
+// leaseLength is how long a lane waits for a judge that has died.
+const leaseLength = 10 * time.Second
+
+// Options is what an evaluator needs.
+type Options struct {
+	// Bus to read events from and write decisions and findings to.
+	Bus *bus.Bus
+	// Catalog of actions and classes.
+	Catalog *catalog.Catalog
+	// Tenant whose events are judged.
+	Tenant string
+	// Holder names this process among its replicas.
+	Holder string
+	// PolicyDir is the policy folder; empty = the standard policy.
+	PolicyDir string
+	// API is how the gRPC API is served; nil = not at all.
+	API *APIOptions
+	// Log and Metrics receive what happens.
+	Log     *slog.Logger
+	Metrics *telemetry.Metrics
+}
+
+// Run judges every lane of the tenant and serves the API until ctx ends, whose error it returns. Any other error means
+// that it cannot go on. Several may run at once: each lane has one judge at a time.
+func Run(ctx context.Context, o Options) error {
+	policies, err := openPolicies(ctx, o)
+	if err != nil {
+		return err
+	}
+	key, err := pseudonymKey(ctx, o.Bus)
+	if err != nil {
+		return err
+	}
+	e := &evaluator{Options: o, policies: policies, pseudonyms: key}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return policies.watch(ctx) })
+	group.Go(func() error { return e.judgeLanes(ctx) })
+	if o.API != nil {
+		group.Go(func() error { return e.serve(ctx) })
+	}
+	return group.Wait()
+}
+
+type evaluator struct {
+	Options
+	policies   *policies
+	pseudonyms []byte
+}
+
+// judgeNow is a judge by the revisions known at this moment, and the basis that its decisions rest on: both of the same
+// moment, or the basis would say what was not so.
+func (e *evaluator) judgeNow() (*Judge, *curfewv1.Basis) {
+	revisions := e.policies.now()
+	return &Judge{Catalog: e.Catalog, Tenant: e.Tenant, Pseudonyms: e.pseudonyms, Policies: revisions.at}, revisions.basis()
+}
+
+// judgeLanes finds the tenant's lanes, and those to come, and keeps a judge at each.
+func (e *evaluator) judgeLanes(ctx context.Context) error {
+	var lanes sync.WaitGroup
+	defer lanes.Wait()
+	judged := map[string]bool{}
+	for {
+		subjects, err := e.Bus.Subjects(ctx, bus.All("event", e.Tenant))
+		if err != nil && ctx.Err() == nil {
+			e.Log.Warn("list lanes; trying again", "error", err)
+		}
+		for subject := range subjects {
+			_, source, feed, ok := bus.SplitLane(subject)
+			if !ok || judged[subject] {
+				continue
+			}
+			judged[subject] = true
+			lanes.Go(func() { e.keepJudging(ctx, &lane{evaluator: e, source: source, feed: feed}) })
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// keepJudging judges one lane until ctx ends, beginning anew from what is stored whenever something goes wrong.
+func (e *evaluator) keepJudging(ctx context.Context, l *lane) {
+	lease := bus.Lease{Name: fmt.Sprintf("evaluator %s/%s/%s", e.Tenant, l.source, l.feed), Holder: e.Holder, Length: leaseLength}
+	for delay := time.Duration(0); ; {
+		err := e.Bus.Hold(ctx, lease, func(ctx context.Context) error {
+			err := l.judge(ctx)
+			if l.progressed {
+				delay, l.progressed = 0, false
+			}
+			return err
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		if errors.Is(err, bus.ErrConflict) {
+			e.Log.Info("another evaluator judges the lane", "source", l.source, "feed", l.feed)
+		} else {
+			e.Log.Error("lane stopped; beginning again from what is stored", "source", l.source, "feed", l.feed, "delay", delay, "error", err)
+			e.Metrics.Failed("evaluator", "lane")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(delay):
+		}
+		delay = min(max(2*delay, 100*time.Millisecond), 30*time.Second)
+	}
+}

@@ -1,0 +1,172 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+package evaluator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/curfewhq/curfew/internal/bus"
+	"github.com/curfewhq/curfew/internal/event"
+	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+	"github.com/curfewhq/curfew/services/evaluator/detection"
+)
+
+// lane judges one feed. Where it stands is not kept apart: it is the event sequence in the newest decision batch, so a
+// crash at any point neither skips nor repeats (docs/decisions/0002).
+type lane struct {
+	*evaluator
+	source, feed string
+	progressed   bool
+}
+
+// judge writes one decision batch for each event batch of the lane, in order, until ctx ends. bus.ErrConflict means that
+// another judge wrote in between.
+func (l *lane) judge(ctx context.Context) error {
+	decisions := bus.DecisionSubject(l.Tenant, l.source, l.feed)
+	var last, judged uint64
+	newest, err := l.Bus.Last(ctx, decisions)
+	switch {
+	case errors.Is(err, bus.ErrNotFound):
+	case err != nil:
+		return err
+	default:
+		batch := new(curfewv1.DecisionBatch)
+		if err := newest.Decode(batch); err != nil {
+			return err
+		}
+		last, judged = newest.Sequence, batch.GetEventSequence()
+	}
+	return l.Bus.Follow(ctx, bus.EventSubject(l.Tenant, l.source, l.feed), bus.From{After: judged}, func(message bus.Message) error {
+		if last, err = l.settle(ctx, decisions, last, message); err != nil {
+			return err
+		}
+		l.progressed = true
+		return nil
+	})
+}
+
+// settle judges one event batch. The findings are on disk before the decisions and the decisions end the matter: what
+// was done twice has the same ids, and a second batch of decisions is refused by the expected sequence.
+func (l *lane) settle(ctx context.Context, subject string, last uint64, message bus.Message) (uint64, error) {
+	batch := new(curfewv1.EventBatch)
+	if err := message.Decode(batch); err != nil {
+		// The lane must go on behind a batch that cannot be read; it is whole among the dead letters.
+		if err := l.bury(ctx, "unreadable batch", err, message.Data, ""); err != nil {
+			return 0, err
+		}
+		batch = &curfewv1.EventBatch{Received: timestamppb.New(message.Time)}
+	}
+	answer, findings, failures := l.decide(batch)
+	answer.EventSequence = message.Sequence
+	for _, failure := range failures {
+		if err := l.bury(ctx, "judge panicked", failure.err, failure.event.GetRaw(), failure.event.GetId()); err != nil {
+			return 0, err
+		}
+	}
+	for _, f := range findings {
+		if _, err := l.Bus.Publish(ctx, bus.FindingSubject(f), f.GetId(), f); err != nil {
+			return 0, err
+		}
+	}
+	sequence, err := l.Bus.Append(ctx, subject, last, answer)
+	if err != nil {
+		return 0, err
+	}
+	l.count(batch, answer, findings)
+	return sequence, nil
+}
+
+func (l *lane) bury(ctx context.Context, reason string, why error, raw []byte, eventID string) error {
+	l.Metrics.Dead("evaluator", reason)
+	return l.Bus.Bury(ctx, &curfewv1.DeadLetter{
+		Id:      event.ContentKey("evaluator", reason, event.Digest(raw), eventID),
+		Service: "evaluator", Reason: reason, Detail: event.Clean(why.Error()), Origin: l.source + "/" + l.feed,
+		Raw: raw, EventId: eventID, Time: timestamppb.New(time.Now()),
+	})
+}
+
+// failure is an event that the judge could not cope with.
+type failure struct {
+	event *curfewv1.Event
+	err   error
+}
+
+// decide judges a batch on all cores. The order of decisions and findings is that of the events.
+func (l *lane) decide(batch *curfewv1.EventBatch) (*curfewv1.DecisionBatch, []*curfewv1.Finding, []failure) {
+	events := batch.GetEvents()
+	judge, basis := l.judgeNow()
+	answer := &curfewv1.DecisionBatch{
+		Format: bus.Format, Tenant: l.Tenant, Source: l.source, Feed: l.feed, Basis: basis,
+		Decisions: make([]*curfewv1.Decision, len(events)), Coverage: batch.GetCoverage(),
+		DeadLetters: uint32(len(batch.GetDeadLetters())), Received: batch.GetReceived(),
+	}
+	found := make([][]*curfewv1.Finding, len(events))
+	failed := make([]error, len(events))
+	var workers sync.WaitGroup
+	share := max(16, (len(events)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+	for from := 0; from < len(events); from += share {
+		workers.Go(func() {
+			for i := from; i < min(from+share, len(events)); i++ {
+				answer.Decisions[i], found[i], failed[i] = l.judge1(judge, events[i])
+			}
+		})
+	}
+	workers.Wait()
+	var findings []*curfewv1.Finding
+	var failures []failure
+	for i := range events {
+		findings = append(findings, found[i]...)
+		if failed[i] != nil {
+			failures = append(failures, failure{events[i], failed[i]})
+		}
+	}
+	return answer, findings, failures
+}
+
+// judge1 is Evaluate that survives a panic: one hostile event must not stop a lane for ever.
+func (l *lane) judge1(judge *Judge, e *curfewv1.Event) (d *curfewv1.Decision, findings []*curfewv1.Finding, err error) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			err = fmt.Errorf("judge event: %v", panicked)
+			findings = nil
+			d = &curfewv1.Decision{
+				EventId: e.GetId(), Time: e.GetTime(), Source: e.GetSource(), Feed: e.GetFeed(), Dom: l.Tenant,
+				Verdict: curfewv1.Verdict_VERDICT_UNKNOWN, Reason: "the judge broke off at this event; it is among the dead letters",
+			}
+		}
+	}()
+	d, findings = judge.Evaluate(e)
+	return d, findings, nil
+}
+
+// Evaluate decides one event and asks every detection about it.
+func (j *Judge) Evaluate(e *curfewv1.Event) (*curfewv1.Decision, []*curfewv1.Finding) {
+	d := j.Decide(e)
+	if d.GetVerdict() != curfewv1.Verdict_VERDICT_VIOLATION {
+		return d, nil
+	}
+	policy, _ := j.Policies(e.GetTime().AsTime())
+	in := detection.Input{Event: e, Decision: d}
+	for _, class := range d.GetClasses() {
+		in.Sensitivity = max(in.Sensitivity, policy.classes.sensitivity(class))
+	}
+	return d, detection.Ask(in)
+}
+
+func (l *lane) count(batch *curfewv1.EventBatch, answer *curfewv1.DecisionBatch, findings []*curfewv1.Finding) {
+	for _, d := range answer.GetDecisions() {
+		l.Metrics.Decided(l.source, d.GetVerdict().String())
+	}
+	for _, f := range findings {
+		l.Metrics.Found(f.GetDetection())
+	}
+	l.Metrics.Behind(l.source, l.feed, time.Since(batch.GetReceived().AsTime()))
+}
