@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -75,8 +76,8 @@ type system struct {
 	services []string
 	out      io.Writer
 	log      *slog.Logger
-	// ready is called once everything listens; nil = nobody waits.
-	ready func()
+	// ready is called with the API's address once the evaluator can judge; nil = nobody waits.
+	ready func(api string)
 }
 
 func (s system) runs(service string) bool { return slices.Contains(s.services, service) }
@@ -119,10 +120,15 @@ func serve(ctx context.Context, s system) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 
-	holder := holderName()
+	holder, apiAddress := holderName(), ""
+	var judging atomic.Bool // the evaluator has its policy, or runs elsewhere
+	judging.Store(!s.runs("evaluator"))
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		return telemetry.Serve(ctx, health, telemetry.Handler(metrics, func(ctx context.Context) error {
+			if !judging.Load() {
+				return errors.New("the evaluator is loading the policy")
+			}
 			return errors.Join(b.Ready(ctx), store.Ready(ctx))
 		}))
 	})
@@ -132,10 +138,17 @@ func serve(ctx context.Context, s system) (err error) {
 			return err
 		}
 		defer api.Listener.Close() // as above
+		apiAddress = api.Listener.Addr().String()
 		group.Go(func() error {
 			return evaluator.Run(ctx, evaluator.Options{
 				Bus: b, Catalog: cat, Tenant: s.config.Tenant, Holder: holder, PolicyDir: s.config.Policy,
 				API: api, Log: s.log, Metrics: metrics,
+				Ready: func() {
+					judging.Store(true)
+					if s.ready != nil {
+						s.ready(apiAddress)
+					}
+				},
 			})
 		})
 	}
@@ -154,10 +167,7 @@ func serve(ctx context.Context, s system) (err error) {
 		})
 	}
 	s.log.Info("curfew runs", "services", strings.Join(s.services, ","), "tenant", s.config.Tenant, "mode", s.config.Mode,
-		"sources", len(sources), "api", s.config.API.Listen, "telemetry", health.Addr().String())
-	if s.ready != nil {
-		s.ready()
-	}
+		"sources", len(sources), "api", apiAddress, "telemetry", health.Addr().String())
 	return group.Wait()
 }
 

@@ -41,6 +41,8 @@ type Options struct {
 	PolicyDir string
 	// API is how the gRPC API is served; nil = not at all.
 	API *APIOptions
+	// Ready is called once the policy is in force and every event can be judged; nil = nobody waits.
+	Ready func()
 	// Log and Metrics receive what happens.
 	Log     *slog.Logger
 	Metrics *telemetry.Metrics
@@ -58,6 +60,9 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	e := &evaluator{Options: o, policies: policies, pseudonyms: key}
+	if o.Ready != nil {
+		o.Ready()
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return policies.watch(ctx) })
 	group.Go(func() error { return e.judgeLanes(ctx) })

@@ -92,19 +92,19 @@ func what(e *curfewv1.Event) string {
 	}
 }
 
-// past is an act as something done, or tried in vain.
-func past(d *curfewv1.Decision) string {
+// did is the act as something done, or tried in vain. What administration is differs from one action to the next, so
+// there the vendor's own name says it.
+func did(in Input) string {
 	verbs := map[string][2]string{
 		"read": {"read", "read"}, "search": {"searched", "search"}, "export": {"exported", "export"},
 		"create": {"created", "create"}, "update": {"changed", "change"}, "delete": {"deleted", "delete"},
-		"share": {"shared", "share"}, "administer": {"administered", "administer"},
-		"login": {"signed in to", "sign in to"}, "consent": {"gave consent for", "give consent for"},
+		"share": {"shared", "share"}, "login": {"signed in to", "sign in to"}, "consent": {"gave consent for", "give consent for"},
 	}
-	verb, known := verbs[d.GetAct()]
+	verb, known := verbs[in.Decision.GetAct()]
 	if !known {
-		verb = [2]string{"touched", "touch"}
+		verb = [2]string{"did " + in.Event.GetAction() + " on", "do " + in.Event.GetAction() + " on"}
 	}
-	if d.GetOutcome() == curfewv1.OutcomeStatus_OUTCOME_STATUS_FAILURE {
+	if in.Decision.GetOutcome() == curfewv1.OutcomeStatus_OUTCOME_STATUS_FAILURE {
 		return "tried to " + verb[1]
 	}
 	return verb[0]

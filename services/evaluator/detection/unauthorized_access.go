@@ -21,7 +21,7 @@ var unauthorizedAccess = Detection{
 			return false
 		}
 		f.Severity = severity(in)
-		f.Title = fmt.Sprintf("%s %s %s without the right to", who(in.Event), past(d), what(in.Event))
+		f.Title = fmt.Sprintf("%s %s %s without the right to", who(in.Event), did(in), what(in.Event))
 		f.Reason = "This is a violation: " + d.GetReason() + "."
 		f.NextSteps = []string{
 			fmt.Sprintf("Ask %s what it was for.", who(in.Event)),

@@ -78,7 +78,11 @@ func (r *Receiver) card(alert *curfewv1.Alert, repeated bool) string {
 	}
 	c.field("Policy", short(d.GetPolicyDigest()))
 	for i, step := range f.GetNextSteps() {
-		c.field("Next", fmt.Sprintf("%d. %s", i+1, step))
+		label := "Next"
+		if i > 0 {
+			label = ""
+		}
+		c.field(label, fmt.Sprintf("%d. %s", i+1, step))
 	}
 	c.field("Alert", fmt.Sprintf("%s  (%s; %s)", alert.GetId(), f.GetDetection(), strings.Join(f.GetControls(), ", ")))
 	c.rule("└")

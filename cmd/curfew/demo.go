@@ -1,0 +1,273 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/curfewhq/curfew/deploy/example"
+	"github.com/curfewhq/curfew/internal/config"
+	"github.com/curfewhq/curfew/internal/fake"
+	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+	"github.com/curfewhq/curfew/services/evaluator"
+)
+
+// patience is how long the demo goes on before it says that something is wrong.
+const patience = 30 * time.Second
+
+func demoCommand() *cobra.Command {
+	var pace time.Duration
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Play one morning of an invented shop on this machine, with no account anywhere",
+		Long: `Play one morning of Linden & Lark, an invented shop: fake Okta and Google Workspace servers on
+loopback, read by the real collectors, judged by the example policy, alerted on this terminal. It takes
+less than ten seconds, needs nothing and leaves nothing behind.`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) (err error) {
+			dir, err := os.MkdirTemp("", "curfew-demo-")
+			if err != nil {
+				return fmt.Errorf("make demo directory: %w", err)
+			}
+			defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+			d := &demo{dir: dir, out: &syncWriter{out: c.OutOrStdout()}, pace: pace, decided: make(chan *curfewv1.Decision, 64)}
+			return d.run(c.Context())
+		},
+	}
+	c.Flags().DurationVar(&pace, "pace", 500*time.Millisecond, "pause between two acts of the story")
+	return c
+}
+
+// demo is one performance.
+type demo struct {
+	dir     string
+	out     io.Writer
+	pace    time.Duration
+	okta    *fake.Okta
+	google  *fake.Google
+	decided chan *curfewv1.Decision
+}
+
+// run plays the story through the real system, made from a configuration file like any other.
+func (d *demo) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	conf, err := d.prepare(ctx)
+	if err != nil {
+		return err
+	}
+	log, err := os.Create(filepath.Join(d.dir, "log"))
+	if err != nil {
+		return fmt.Errorf("make demo log: %w", err)
+	}
+	defer log.Close() // goes with the directory
+	ready, stopped := make(chan string, 1), make(chan error, 1)
+	go func() {
+		stopped <- serve(ctx, system{
+			config: conf, services: services(), out: d.out, log: slog.New(slog.NewTextHandler(log, nil)),
+			ready: func(api string) { ready <- api },
+		})
+	}()
+	select {
+	case api := <-ready:
+		err = d.perform(ctx, &client{address: api, tokenFile: filepath.Join(conf.Data, tokenFile)})
+		cancel()
+		<-stopped // cancelled: its error is that
+		return err
+	case err := <-stopped:
+		return err
+	}
+}
+
+// prepare starts the fake vendors and writes the policy, the secrets and the configuration.
+func (d *demo) prepare(ctx context.Context) (config.Config, error) {
+	const oktaToken = "demo-token-not-a-secret"
+	d.okta = fake.NewOkta(fake.OktaConfig{Token: oktaToken})
+	d.google = fake.NewGoogle(fake.GoogleConfig{Subject: "ida@linden-lark.example.com"})
+	oktaURL, err := serveFake(ctx, d.okta)
+	if err != nil {
+		return config.Config{}, err
+	}
+	googleURL, err := serveFake(ctx, d.google)
+	if err != nil {
+		return config.Config{}, err
+	}
+	if err := os.CopyFS(d.dir, example.Policy); err != nil {
+		return config.Config{}, fmt.Errorf("write demo policy: %w", err)
+	}
+	for name, content := range map[string]string{
+		"okta.token":  oktaToken,
+		"google.json": d.google.Credentials(googleURL),
+		"curfew.yaml": fmt.Sprintf(`tenant: linden-lark
+mode: alert
+policy: policy
+api: {listen: "127.0.0.1:0"}
+telemetry: {listen: "127.0.0.1:0"}
+sources:
+  okta: {url: %q, token: {file: %q}, interval: 200ms}
+  google_workspace: {url: %q, credentials: {file: %q}, subject: ida@linden-lark.example.com, applications: [drive, token], interval: 200ms}
+`, oktaURL, filepath.Join(d.dir, "okta.token"), googleURL, filepath.Join(d.dir, "google.json")),
+	} {
+		if err := os.WriteFile(filepath.Join(d.dir, name), []byte(content), 0o600); err != nil {
+			return config.Config{}, fmt.Errorf("write demo configuration: %w", err)
+		}
+	}
+	return config.Read(filepath.Join(d.dir, "curfew.yaml"))
+}
+
+// serveFake serves a fake vendor on loopback until ctx ends and returns its address.
+func serveFake(ctx context.Context, handler http.Handler) (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("start fake vendor: %w", err)
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	context.AfterFunc(ctx, func() { _ = server.Close() }) // nobody is left to be told
+	go func() { _ = server.Serve(listener) }()            // ends by Close
+	return "http://" + listener.Addr().String(), nil
+}
+
+// act is one moment of the story.
+type act struct {
+	says   string
+	events int
+	happen func(d *demo, now time.Time, n uint64)
+}
+
+// story is the morning. Everything that happens in it is ordinary, but for two things.
+func story() []act {
+	okta := func(login, eventType string, targets ...fake.OktaEntity) func(*demo, time.Time, uint64) {
+		return func(d *demo, now time.Time, n uint64) {
+			person := fake.OktaPerson(login)
+			person.AlternateID = login + "@linden-lark.example.com"
+			person.ID = "00u" + login + "0000000000001"
+			d.okta.Add(fake.OktaEvent{Seed: 7, Number: n, Type: eventType, Published: now, Actor: person, Targets: targets}.JSON())
+		}
+	}
+	google := func(login, application string, a fake.GoogleAct) func(*demo, time.Time, uint64) {
+		return func(d *demo, now time.Time, n uint64) {
+			d.google.Add(application, fake.GoogleActivity{
+				Seed: 7, Number: n, Application: application, Time: now, Email: login + "@linden-lark.example.com", Acts: []fake.GoogleAct{a},
+			}.JSON())
+		}
+	}
+	file := func(act, name string) fake.GoogleAct {
+		return fake.GoogleFileAct(act, "1-customer-export-2026", name, "ann@linden-lark.example.com", "shared_internally")
+	}
+	drive := fake.OktaEntity{ID: "0oadrive00000000001", Type: "AppInstance", AlternateID: "Google Workspace", DisplayName: "Google Workspace"}
+	return []act{
+		{"Ann, who counts, and Sam, who helps customers, sign in.", 2, func(d *demo, now time.Time, n uint64) {
+			okta("ann", "user.session.start")(d, now, n)
+			okta("sam", "user.authentication.sso", drive)(d, now, n+100)
+		}},
+		{"Ann downloads the customer list for her count. Analysts may.", 1, google("ann", "drive", file("download", "Customers 2026"))},
+		{"Sam looks a customer up in it. Support may.", 1, google("sam", "drive", file("view", "Customers 2026"))},
+		{"Max writes the newsletter.", 1, google("max", "drive", fake.GoogleFileAct("edit", "1-newsletter", "Newsletter", "max@linden-lark.example.com", "private"))},
+		{"Max connects the address book that the shop uses. It stands in the policy.", 1, google("max", "token", fake.GoogleConsent("1076-address-book.apps.example.com", "Address Book", "https://www.googleapis.com/auth/contacts"))},
+		{"Sam downloads the whole customer list. Support may read it, not take it away.", 1, google("sam", "drive", file("download", "Customers 2026"))},
+		{"Max tries an app that writes mails by itself. It takes his whole mailbox and all his files.", 1, google("max", "token", fake.GoogleConsent("9921-mail-magic.apps.example.com", "Mail Magic", "https://mail.google.com/", "https://www.googleapis.com/auth/drive"))},
+	}
+}
+
+// perform plays the story and shows each decision as the access log gets it.
+func (d *demo) perform(ctx context.Context, api *client) error {
+	ctx, cancel := context.WithTimeout(ctx, patience+time.Duration(len(story()))*d.pace)
+	defer cancel()
+	watching := make(chan error, 1)
+	go func() { watching <- api.watch(ctx, d.decided) }()
+	fmt.Fprintln(d.out, "A morning at Linden & Lark, an invented shop. Fake Okta and Google servers on this machine are read by the\nreal collectors; each line below is a decision of the access log.")
+	for i, a := range story() {
+		fmt.Fprintf(d.out, "\n%s\n", a.says)
+		a.happen(d, time.Now(), uint64(i))
+		for shown := 0; shown < a.events; {
+			select {
+			case decision := <-d.decided:
+				shown += d.print(decision)
+			case err := <-watching:
+				return fmt.Errorf("watch the access log: %w", err)
+			case <-ctx.Done():
+				return fmt.Errorf("play the demo: no decision came within %s; please report this", patience)
+			}
+		}
+		select {
+		case <-time.After(d.pace): // an alert follows its decision by a moment
+		case <-ctx.Done():
+		}
+	}
+	fmt.Fprint(d.out, `
+Six ordinary acts passed. Two did not: a support agent took customers' data away, and an app nobody approved
+took a mailbox. Both were judged by the row that decides, or by there being none.
+
+Next:
+  curfew eval --source okta --policy deploy/example/policy FILE     judge raw events you have, offline
+  curfew run --config deploy/example/curfew.yaml                    read your own SaaS (set the tokens first)
+`)
+	return nil
+}
+
+// print prints a decision, unless it is about the demo's own looking, and returns how many it printed.
+func (d *demo) print(decision *curfewv1.Decision) int {
+	if decision.GetSource() == evaluator.Self {
+		return 0
+	}
+	why := decision.GetReason()
+	if row := decision.GetRow(); row != nil {
+		why = fmt.Sprintf("%s:%d  %s", row.GetFile(), row.GetLine(), row.GetText())
+	}
+	fmt.Fprintf(d.out, "  %-9s  %s  %s %s  (%s)\n             %s\n", verdictWord(decision.GetVerdict()), decision.GetSubject(),
+		decision.GetAct(), strings.Join(decision.GetClasses(), ", "), decision.GetObject(), why)
+	return 1
+}
+
+// watch hands on each decision as it is made.
+func (api *client) watch(ctx context.Context, decided chan<- *curfewv1.Decision) error {
+	conn, err := api.dial()
+	if err != nil {
+		return err
+	}
+	defer conn.Close() // nothing is written through it
+	stream, err := curfewv1.NewDecisionServiceClient(conn).QueryDecisions(ctx, &curfewv1.QueryDecisionsRequest{Follow: true})
+	if err != nil {
+		return err
+	}
+	for {
+		part, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+		if part.GetRecord() == nil {
+			continue
+		}
+		select {
+		case decided <- part.GetRecord().GetDecision():
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// syncWriter lets several write, each write in one piece.
+type syncWriter struct {
+	mu  sync.Mutex
+	out io.Writer
+}
+
+func (w *syncWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.out.Write(p)
+}
