@@ -1,0 +1,199 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package okta reads an Okta org's System Log.
+package okta
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/curfewhq/curfew/internal/config"
+	"github.com/curfewhq/curfew/internal/event"
+	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+)
+
+const (
+	// maxPage is the most records a page may have: https://developer.okta.com/docs/reference/system-log-query/.
+	maxPage = 1000
+	// defaultSince is how far back Okta itself begins where a request does not say.
+	defaultSince = 7 * 24 * time.Hour
+	// retention is how long Okta keeps its log; it answers a request for older with what is left, so that what is older
+	// was not covered: https://developer.okta.com/docs/reference/system-log-query/#data-retention.
+	retention = 90 * 24 * time.Hour
+	// overlap is how much is read again where a cursor is refused. That Okta's cursors end at all is not confirmed.
+	overlap = time.Hour
+	// timeout bounds one request; Okta itself gives up after 30 seconds.
+	timeout = 60 * time.Second
+	// maxWait bounds how long one Poll waits for Okta's rate limit.
+	maxWait = 5 * time.Minute
+	// maxBody bounds a page in bytes.
+	maxBody = 64 << 20
+)
+
+// Config is the org to read and the right to.
+type Config struct {
+	// URL is the org's address, such as "https://shop.okta.com".
+	URL string `yaml:"url"`
+	// Token is an API token of an administrator who may read the System Log; the Read-only administrator is enough.
+	Token config.Secret `yaml:"token"`
+	// Since is how far back the very first read goes, such as 168h; 7 days if zero. Okta keeps 90 days.
+	Since time.Duration `yaml:"since"`
+	// PageSize is the most records of one read, from 1 to 1000; 1000 if zero.
+	PageSize int `yaml:"page_size"`
+}
+
+// Source reads one org. It is safe for concurrent use.
+type Source struct {
+	config Config
+	base   *url.URL
+	client *http.Client
+	now    func() time.Time
+	pause  func(ctx context.Context, wait time.Duration) error
+	// maxBody bounds a page in bytes.
+	maxBody int64
+}
+
+// New returns a source for the org that c names. It talks to nobody yet and reads no secret; an error is a mistake in c
+// and says which.
+func New(c Config) (*Source, error) {
+	base, err := baseURL(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("configure okta: %w", err)
+	}
+	switch {
+	case !c.Token.IsSet():
+		return nil, errors.New("configure okta: token: none is named; name one with {file: PATH} or {env: NAME}")
+	case c.PageSize < 0 || c.PageSize > maxPage:
+		return nil, fmt.Errorf("configure okta: page_size: %d is not from 1 to %d", c.PageSize, maxPage)
+	case c.Since < 0 || c.Since > retention:
+		return nil, fmt.Errorf("configure okta: since: %v is not between 0 and the 90 days (2160h) that Okta keeps", c.Since)
+	}
+	if c.PageSize == 0 {
+		c.PageSize = maxPage
+	}
+	if c.Since == 0 {
+		c.Since = defaultSince
+	}
+	return &Source{
+		config: c,
+		base:   base,
+		client: &http.Client{
+			Timeout: timeout,
+			// A redirect is an answer that is no page; following it would take the token elsewhere.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		now:     time.Now,
+		pause:   pause,
+		maxBody: maxBody,
+	}, nil
+}
+
+// baseURL is text as scheme and host alone. Its errors do not repeat text, which may hold a password.
+func baseURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case text == "":
+		return nil, errors.New("url: missing; give the org's address, such as https://shop.okta.com")
+	case err != nil || u.Host == "":
+		return nil, errors.New("url: not an address; give the org's, such as https://shop.okta.com")
+	case u.User != nil:
+		return nil, errors.New("url: holds a user or a password; leave them out, the token is named under token")
+	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
+		return nil, errors.New("url: holds more than the host; leave out what follows it")
+	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
+		return nil, errors.New("url: the token may travel by https alone")
+	}
+	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Feeds returns the one feed there is, "system_log".
+func (s *Source) Feeds() []string { return []string{feed} }
+
+// Horizon is how far behind the newest event of the lane a repeat can lie, so how far back its ids have to be
+// remembered. Repeats come where Okta refuses a cursor: reading then goes on one hour before the newest event. The rest
+// of the day is room for records that reached the log late, and so lie further back by their own time.
+func (s *Source) Horizon(string) time.Duration { return 24 * time.Hour }
+
+// Poll reads the next page of the log behind cursor, "" being the start, and returns it as a batch: events and dead
+// letters in Okta's order, the cursor to go on from, whether there was more at once, and, once there was not, the time
+// covered. An empty page is a batch like any other. Tenant, format, acts and repeats are the caller's. The cursor of an
+// earlier batch may be given again and gives the same events again. An error means that nothing was read, and holds no
+// secret: the caller tries again later with the same cursor. Where Okta asks to wait, Poll waits, at most five minutes.
+func (s *Source) Poll(ctx context.Context, feedName, cursor string) (*curfewv1.EventBatch, error) {
+	batch, err := s.poll(ctx, feedName, cursor)
+	if err != nil {
+		return nil, fmt.Errorf("poll okta %s: %w", feed, err)
+	}
+	return batch, nil
+}
+
+func (s *Source) poll(ctx context.Context, feedName, text string) (*curfewv1.EventBatch, error) {
+	if feedName != feed {
+		return nil, fmt.Errorf("there is no feed %q; there is %q", feedName, feed)
+	}
+	at, err := s.parseCursor(text)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := s.get(ctx, at.Next)
+	var refused *refusedError
+	if errors.As(err, &refused) && at.mayRestart(refused.status) {
+		at = s.restart(at)
+		answer, err = s.get(ctx, at.Next)
+	}
+	if err != nil {
+		return nil, err
+	}
+	records, err := split(answer.body)
+	if err != nil {
+		return nil, err
+	}
+	next, err := s.nextLink(answer.header)
+	if err != nil {
+		return nil, err
+	}
+
+	batch := &curfewv1.EventBatch{
+		Source:   source,
+		Feed:     feed,
+		Received: timestamppb.New(s.now()),
+		More:     len(records) >= at.limit(),
+	}
+	for _, record := range records {
+		event.Append(batch, record, 0, Decode)
+	}
+	at.Next = next
+	at.see(batch, answer.asked)
+	if !batch.More {
+		batch.Coverage = at.cover(answer.asked)
+	}
+	batch.Cursor = at.String()
+	return batch, nil
+}
+
+// split takes a page apart. What is not a list is an error: the page will be asked for again.
+func split(body []byte) ([]json.RawMessage, error) {
+	var records []json.RawMessage
+	if err := json.Unmarshal(body, &records); err != nil {
+		// The parser's own words may hold a byte of the page, and never more.
+		return nil, fmt.Errorf("read page: not a JSON list of records: %w", err)
+	}
+	if records == nil {
+		return nil, errors.New("read page: not a JSON list of records: null")
+	}
+	return records, nil
+}
