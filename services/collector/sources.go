@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/curfewhq/curfew/internal/config"
 	"github.com/curfewhq/curfew/internal/event"
 	"github.com/curfewhq/curfew/internal/yamlfile"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
@@ -48,11 +49,14 @@ func sources() map[string]plugin {
 // use makes a constructor that takes its own Config one that reads it from its section of the file.
 func use[C any, S Source](construct func(C) (S, error)) func(yamlfile.Section) (Source, error) {
 	return func(section yamlfile.Section) (Source, error) {
-		var config C
-		if err := section.Decode(&config); err != nil {
+		var plugin C
+		if err := section.Decode(&plugin); err != nil {
 			return nil, err
 		}
-		source, err := construct(config)
+		if err := config.CheckSecrets(&plugin); err != nil {
+			return nil, err
+		}
+		source, err := construct(plugin)
 		if err != nil {
 			return nil, err
 		}

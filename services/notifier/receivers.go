@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/curfewhq/curfew/internal/config"
 	"github.com/curfewhq/curfew/internal/yamlfile"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 	"github.com/curfewhq/curfew/services/notifier/receiver/console"
@@ -33,11 +34,14 @@ func receivers(out io.Writer) map[string]func(yamlfile.Section) (Receiver, error
 // use makes a constructor that takes its own Config one that reads it from its section of the file.
 func use[C any, R Receiver](construct func(C) (R, error)) func(yamlfile.Section) (Receiver, error) {
 	return func(section yamlfile.Section) (Receiver, error) {
-		var config C
-		if err := section.Decode(&config); err != nil {
+		var plugin C
+		if err := section.Decode(&plugin); err != nil {
 			return nil, err
 		}
-		return construct(config)
+		if err := config.CheckSecrets(&plugin); err != nil {
+			return nil, err
+		}
+		return construct(plugin)
 	}
 }
 
