@@ -221,7 +221,6 @@ func TestNothingIsLostForBeingBadOrLarge(t *testing.T) {
 	o.Add(json.RawMessage(`["no", "object"]`), json.RawMessage(`17`), json.RawMessage(large))
 	start(t, options(t, b, o, "one"))
 	batches := stored(t, b, 2)
-	batch := batches[len(batches)-1]
 	batch := batches[0]
 	if batch.GetRecords() != 4 || len(batch.GetDeadLetters()) != 2 || len(batch.GetEvents()) != 2 {
 		t.Fatalf("got %d records, %d dead letters, %d events, want 4 = 2 + 2", batch.GetRecords(), len(batch.GetDeadLetters()), len(batch.GetEvents()))
