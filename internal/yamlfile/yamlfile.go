@@ -101,7 +101,7 @@ func checkKeys(name string, node *yaml.Node, target reflect.Type) error {
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(node.Content); i += 2 {
 			key, value := node.Content[i], node.Content[i+1]
-			element := target
+			var element reflect.Type
 			switch target.Kind() {
 			case reflect.Map:
 				element = target.Elem()
@@ -120,6 +120,7 @@ func checkKeys(name string, node *yaml.Node, target reflect.Type) error {
 				return err
 			}
 		}
+	case yaml.ScalarNode: // holds no keys
 	}
 	return nil
 }

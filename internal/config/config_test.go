@@ -1,0 +1,78 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/curfewhq/curfew/internal/config"
+)
+
+func write(t *testing.T, text string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "curfew.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestRead(t *testing.T) {
+	path := write(t, "tenant: shop\nmode: alert\nsources: {okta: {url: https://shop.okta.com}}\n")
+	c, err := config.Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Tenant != "shop" || c.Mode != config.Alert || c.Data != filepath.Join(filepath.Dir(path), "curfew-data") || c.API.Listen != "127.0.0.1:7421" || len(c.Sources) != 1 {
+		t.Errorf("got %+v", c)
+	}
+	if c, err := config.Read(write(t, "")); err != nil || c.Mode != config.Observe {
+		t.Errorf("an empty file is the defaults: got %+v, %v", c, err)
+	}
+}
+
+func TestReadSaysWhatIsWrong(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"unknown key", "tenat: shop\n", `line 1: unknown key "tenat"; known here: api, data, mode, nats, policy, receivers, redis, sources, telemetry, tenant`},
+		{"tenant", "tenant: Linden & Lark\n", `tenant "Linden & Lark" must be`},
+		{"mode", "mode: loud\n", `mode "loud" must be observe`},
+		{"no policy folder", "policy: nowhere\n", "is no folder"},
+		{"no address", "api: {listen: here}\n", `api.listen: "here" is no address`},
+		{"open to the world", "api: {listen: \"0.0.0.0:7421\"}\n", `"0.0.0.0:7421" is not on loopback`},
+		{"telemetry open to the world", "telemetry: {listen: \":7422\"}\n", `telemetry.listen: ":7422" is not on loopback`},
+		{"data", "data: \"\"\n", "data is empty"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := config.Read(write(t, c.text))
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("got %v, want one line with %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestCheckSecrets(t *testing.T) {
+	type plugin struct {
+		URL   string        `yaml:"url"`
+		Token config.Secret `yaml:"token"`
+		Other config.Secret `yaml:"other"`
+	}
+	if err := config.CheckSecrets(&plugin{Token: config.SecretValue("x")}); err != nil {
+		t.Error(err)
+	}
+	err := config.CheckSecrets(&plugin{Token: config.Secret{Env: "CURFEW_TEST_NOT_SET"}})
+	if err == nil || !strings.HasPrefix(err.Error(), "token: ") || !strings.Contains(err.Error(), "CURFEW_TEST_NOT_SET") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The example that ships is one that loads.
+func TestTheExampleLoads(t *testing.T) {
+	if _, err := config.Read("../../deploy/example/curfew.yaml"); err != nil {
+		t.Error(err)
+	}
+}
