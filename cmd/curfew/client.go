@@ -24,14 +24,14 @@ type client struct {
 }
 
 // flags adds the client's flags to a command.
-func (c *client) flags(command *cobra.Command) {
-	command.PersistentFlags().StringVar(&c.address, "address", config.Default().API.Listen, "address of the API")
-	command.PersistentFlags().StringVar(&c.tokenFile, "token-file", os.Getenv("CURFEW_TOKEN_FILE"), "file with the API token (default $CURFEW_TOKEN_FILE, then ./curfew-data/admin.token)")
+func (api *client) flags(command *cobra.Command) {
+	command.PersistentFlags().StringVar(&api.address, "address", config.Default().API.Listen, "address of the API")
+	command.PersistentFlags().StringVar(&api.tokenFile, "token-file", os.Getenv("CURFEW_TOKEN_FILE"), "file with the API token (default $CURFEW_TOKEN_FILE, then ./curfew-data/admin.token)")
 }
 
 // dial returns a connection to the API; the caller closes it.
-func (c *client) dial() (*grpc.ClientConn, error) {
-	path := c.tokenFile
+func (api *client) dial() (*grpc.ClientConn, error) {
+	path := api.tokenFile
 	if path == "" {
 		path = config.Default().Data + "/" + tokenFile
 	}
@@ -40,9 +40,9 @@ func (c *client) dial() (*grpc.ClientConn, error) {
 		return nil, fmt.Errorf("%w; name the file with --token-file: `curfew run` makes it in its data directory", err)
 	}
 	// Loopback only, as config refuses other addresses: no TLS yet.
-	conn, err := grpc.NewClient(c.address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(bearer(token)))
+	conn, err := grpc.NewClient(api.address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(bearer(token)))
 	if err != nil {
-		return nil, usageError{fmt.Errorf("--address %s: %w", c.address, err)}
+		return nil, usageError{fmt.Errorf("--address %s: %w", api.address, err)}
 	}
 	return conn, nil
 }

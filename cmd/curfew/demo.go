@@ -86,7 +86,7 @@ func (d *demo) run(ctx context.Context) error {
 	case api := <-ready:
 		err = d.perform(ctx, &client{address: api, tokenFile: filepath.Join(conf.Data, tokenFile)})
 		cancel()
-		<-stopped // cancelled: its error is that
+		<-stopped //nolint:errcheck // cancelled: its error is that
 		return err
 	case err := <-stopped:
 		return err

@@ -12,7 +12,9 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,6 +54,9 @@ are passed over. The last line on standard error counts them. Exit code 3: there
 			if source == "" {
 				return usageError{fmt.Errorf("--source is missing; there are %s", strings.Join(collector.Names(), ", "))}
 			}
+			// Much is made and thrown away at once here, and little kept: collecting it four times as seldom costs some
+			// megabytes and saves a tenth of the time.
+			defer debug.SetGCPercent(debug.SetGCPercent(400))
 			e, err := newEvaluation(source, policy, tenant, output == "json")
 			if err != nil {
 				return err
@@ -82,6 +87,8 @@ type evaluation struct {
 	cat    *catalog.Catalog
 	judge  *evaluator.Judge
 	total  tally
+	// buffers are what chunks are printed into, used again.
+	buffers sync.Pool
 }
 
 type tally struct{ records, events, dead, violations uint64 }
@@ -114,7 +121,7 @@ func newEvaluation(source, policyDir, tenant string, asJSON bool) (*evaluation, 
 // chunk is some lines of one file, and what became of them.
 type chunk struct {
 	lines   []line
-	printed bytes.Buffer
+	printed *bytes.Buffer
 	tally   tally
 	err     error
 	done    chan struct{}
@@ -135,6 +142,10 @@ func (e *evaluation) files(ctx context.Context, files []string, in io.Reader, ou
 	for range runtime.GOMAXPROCS(0) {
 		go func() {
 			for c := range work {
+				c.printed, _ = e.buffers.Get().(*bytes.Buffer)
+				if c.printed == nil {
+					c.printed = new(bytes.Buffer)
+				}
 				e.evaluate(c)
 				close(c.done)
 			}
@@ -167,8 +178,12 @@ func (e *evaluation) files(ctx context.Context, files []string, in io.Reader, ou
 		if c.err != nil {
 			return c.err
 		}
-		if _, err := c.printed.WriteTo(out); err != nil {
+		if _, err := out.Write(c.printed.Bytes()); err != nil {
 			return fmt.Errorf("print: %w", err)
+		}
+		if c.printed.Cap() <= 2*chunkBytes {
+			c.printed.Reset()
+			e.buffers.Put(c.printed)
 		}
 	}
 	return readErr
@@ -236,6 +251,7 @@ func readLine(reader *bufio.Reader) (text []byte, cut int, err error) {
 
 // evaluate decodes, judges and prints a chunk.
 func (e *evaluation) evaluate(c *chunk) {
+	var w jsonWriter
 	for _, l := range c.lines {
 		batch := &curfewv1.EventBatch{Source: e.source, Feed: "file", Received: timestamppb.New(time.Now())}
 		decode := e.decode
@@ -249,7 +265,7 @@ func (e *evaluation) evaluate(c *chunk) {
 		c.tally.dead += uint64(len(batch.GetDeadLetters()))
 		c.tally.events += uint64(len(batch.GetEvents()))
 		for _, letter := range batch.GetDeadLetters() {
-			if c.err = e.printDead(&c.printed, letter); c.err != nil {
+			if c.err = e.printDead(c.printed, letter); c.err != nil {
 				return
 			}
 		}
@@ -259,14 +275,14 @@ func (e *evaluation) evaluate(c *chunk) {
 			if decision.GetVerdict() == curfewv1.Verdict_VERDICT_VIOLATION {
 				c.tally.violations++
 			}
-			if c.err = e.print(&c.printed, ev, decision, findings); c.err != nil {
+			if c.err = e.print(c.printed, &w, ev, decision, findings); c.err != nil {
 				return
 			}
 		}
 	}
 }
 
-func (e *evaluation) print(out *bytes.Buffer, ev *curfewv1.Event, d *curfewv1.Decision, findings []*curfewv1.Finding) error {
+func (e *evaluation) print(out *bytes.Buffer, w *jsonWriter, ev *curfewv1.Event, d *curfewv1.Decision, findings []*curfewv1.Finding) error {
 	if !e.json {
 		fmt.Fprintln(out, decisionLine(d))
 		for _, f := range findings {
@@ -275,11 +291,11 @@ func (e *evaluation) print(out *bytes.Buffer, ev *curfewv1.Event, d *curfewv1.De
 		return nil
 	}
 	out.WriteString(`{"event":`)
-	if err := writeJSON(out, ev); err != nil {
+	if err := w.write(out, ev); err != nil {
 		return err
 	}
 	out.WriteString(`,"decision":`)
-	if err := writeJSON(out, d); err != nil {
+	if err := w.write(out, d); err != nil {
 		return err
 	}
 	out.WriteString(`,"findings":[`)
@@ -287,7 +303,7 @@ func (e *evaluation) print(out *bytes.Buffer, ev *curfewv1.Event, d *curfewv1.De
 		if i > 0 {
 			out.WriteByte(',')
 		}
-		if err := writeJSON(out, f); err != nil {
+		if err := w.write(out, f); err != nil {
 			return err
 		}
 	}

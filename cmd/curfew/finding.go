@@ -79,7 +79,7 @@ func findingListCommand(api *client) *cobra.Command {
 func printFinding(out io.Writer, f *curfewv1.Finding, asJSON bool) error {
 	var text bytes.Buffer
 	if asJSON {
-		if err := writeJSON(&text, f); err != nil {
+		if err := new(jsonWriter).write(&text, f); err != nil {
 			return err
 		}
 		text.WriteByte('\n')

@@ -68,7 +68,7 @@ func printExplanation(out io.Writer, answer *curfewv1.ExplainDecisionResponse, a
 	var text bytes.Buffer
 	d := answer.GetDecision()
 	if asJSON {
-		if err := writeJSON(&text, answer); err != nil {
+		if err := new(jsonWriter).write(&text, answer); err != nil {
 			return err
 		}
 		text.WriteByte('\n')

@@ -18,12 +18,18 @@ import (
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
-// writeJSON appends a message as one line of JSON. Protojson spaces its output differently from run to run on purpose
-// (https://protobuf.dev/reference/go/faq/#unstable-json); compacted it is the same every time.
-func writeJSON(out *bytes.Buffer, message proto.Message) error {
-	text, err := protojson.Marshal(message)
+// jsonWriter appends messages as JSON, each compact and on no line of its own. Protojson spaces its output differently
+// from build to build on purpose (https://protobuf.dev/reference/go/faq/#unstable-json); compacted it is always the
+// same. The zero value is ready; it is for one goroutine at a time.
+type jsonWriter struct{ scratch []byte }
+
+func (w *jsonWriter) write(out *bytes.Buffer, message proto.Message) error {
+	text, err := protojson.MarshalOptions{}.MarshalAppend(w.scratch[:0], message)
 	if err != nil {
 		return fmt.Errorf("print as JSON: %w", err)
+	}
+	if cap(text) <= chunkBytes {
+		w.scratch = text
 	}
 	return json.Compact(out, text)
 }

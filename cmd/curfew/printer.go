@@ -55,7 +55,7 @@ func (l lines) trailer(t *curfewv1.QueryTrailer) error  { return l.print("traile
 func (l lines) print(name string, message proto.Message) error {
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "{%q:", name)
-	if err := writeJSON(&text, message); err != nil {
+	if err := new(jsonWriter).write(&text, message); err != nil {
 		return err
 	}
 	text.WriteString("}\n")
