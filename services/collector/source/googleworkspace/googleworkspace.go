@@ -1,0 +1,220 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package googleworkspace reads a Google Workspace's audit activities.
+package googleworkspace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/curfewhq/curfew/internal/config"
+	"github.com/curfewhq/curfew/internal/event"
+	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+)
+
+const (
+	// defaultURL is the Admin SDK's: https://developers.google.com/workspace/admin/reports/reference/rest.
+	defaultURL = "https://admin.googleapis.com"
+	// defaultSince is how far back the very first read goes.
+	defaultSince = 24 * time.Hour
+	// retention is how far back a query may go, 180 days, less a day so that no clock makes a query fail:
+	// https://developers.google.com/workspace/admin/reports/v1/reference/activities.
+	retention = 179 * 24 * time.Hour
+	// maxPage is the most records a page may have:
+	// https://developers.google.com/workspace/admin/reports/reference/rest/v1/activities/list.
+	maxPage = 1000
+	// timeout bounds one request.
+	timeout = 60 * time.Second
+	// maxBody bounds a page in bytes.
+	maxBody = 64 << 20
+)
+
+// defaultApplications are read where the configuration names none.
+var defaultApplications = []string{"token", "login", "drive", "admin", "groups"}
+
+// Config is the Workspace to read and the right to.
+type Config struct {
+	// URL is the address of the Admin SDK; Google's own if empty.
+	URL string `yaml:"url"`
+	// Credentials is the JSON key of a service account that has domain-wide delegation for the scope
+	// https://www.googleapis.com/auth/admin.reports.audit.readonly.
+	Credentials config.Secret `yaml:"credentials"`
+	// Subject is the e-mail of the administrator that the service account acts as; one who may see reports is enough.
+	Subject string `yaml:"subject"`
+	// Applications are the logs to read, each a feed: token, login, drive, admin and groups if empty.
+	Applications []string `yaml:"applications"`
+	// Since is how far back the very first read goes, such as 168h; 24 hours if zero. Google keeps 180 days.
+	Since time.Duration `yaml:"since"`
+	// PageSize is the most records of one read, from 1 to 1000; 1000 if zero.
+	PageSize int `yaml:"page_size"`
+}
+
+// Source reads one Workspace. It is safe for concurrent use.
+type Source struct {
+	config Config
+	base   *url.URL
+	client *http.Client
+	now    func() time.Time
+	pause  func(ctx context.Context, wait time.Duration) error
+
+	// tokens holds the access token, nil at first. Whoever takes it out puts one back, also while a new one is fetched:
+	// feeds that wait want the same one. Of a channel fmt prints the address, whatever the verb.
+	tokens chan *oauth2.Token
+}
+
+// New returns a source for the Workspace that c names. It talks to nobody yet and reads no secret; an error is a mistake
+// in c and says which.
+func New(c Config) (*Source, error) {
+	if c.URL == "" {
+		c.URL = defaultURL
+	}
+	if len(c.Applications) == 0 {
+		c.Applications = defaultApplications
+	}
+	if c.PageSize == 0 {
+		c.PageSize = maxPage
+	}
+	if c.Since == 0 {
+		c.Since = defaultSince
+	}
+	base, err := secureURL(c.URL)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("configure google_workspace: url: %w", err)
+	case base.Path != "" && base.Path != "/" || base.RawQuery != "" || base.Fragment != "":
+		return nil, errors.New("configure google_workspace: url: holds more than the host; leave out what follows it")
+	case !c.Credentials.IsSet():
+		return nil, errors.New("configure google_workspace: credentials: none are named; name the service account's key with {file: PATH} or {env: NAME}")
+	case !strings.Contains(c.Subject, "@"):
+		return nil, errors.New("configure google_workspace: subject: no e-mail; name the administrator that the service account acts as")
+	case c.PageSize < 0 || c.PageSize > maxPage:
+		return nil, fmt.Errorf("configure google_workspace: page_size: %d is not from 1 to %d", c.PageSize, maxPage)
+	case c.Since < 0 || c.Since > retention:
+		return nil, fmt.Errorf("configure google_workspace: since: %v is not between 0 and the 179 days (4296h) that Google can be asked for", c.Since)
+	}
+	for i, application := range c.Applications {
+		if strings.Trim(application, "abcdefghijklmnopqrstuvwxyz_") != "" || application == "" {
+			return nil, fmt.Errorf("configure google_workspace: applications: %q is no application; they are named such as token or user_accounts", application)
+		}
+		if slices.Contains(c.Applications[:i], application) {
+			return nil, fmt.Errorf("configure google_workspace: applications: %s is there twice", application)
+		}
+	}
+	c.Applications = slices.Clone(c.Applications)
+	s := &Source{
+		config: c,
+		base:   &url.URL{Scheme: base.Scheme, Host: base.Host},
+		client: &http.Client{
+			Timeout: timeout,
+			// A redirect is an answer that is no page; following it would take the token elsewhere.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		now:    time.Now,
+		pause:  pause,
+		tokens: make(chan *oauth2.Token, 1),
+	}
+	s.tokens <- nil
+	return s, nil
+}
+
+// secureURL is text as an address that a secret may travel to. Its errors do not repeat text, which may hold a password.
+func secureURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "":
+		return nil, errors.New("not an address")
+	case u.User != nil:
+		return nil, errors.New("holds a user or a password; leave them out")
+	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
+		return nil, errors.New("a secret may travel by https alone")
+	}
+	return u, nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Feeds returns the applications that are read.
+func (s *Source) Feeds() []string { return slices.Clone(s.config.Applications) }
+
+// overlap is how long after it happened an activity may reach the log of an application, and so how far back each read
+// begins anew. Google's own times are two to six hours and "can be longer": https://support.google.com/a/answer/7061566.
+// What is later still is not read. That drive is as quick as login and admin is not confirmed.
+func overlap(application string) time.Duration {
+	switch application {
+	case "login", "admin", "drive", "saml", "user_accounts", "chat", "rules", "mobile":
+		return 2 * time.Hour
+	}
+	return 6 * time.Hour
+}
+
+// Horizon is how far behind the newest event of the lane a repeat can lie. A query is at most two overlaps long, and is
+// read from its beginning again where Google refuses its page token.
+func (s *Source) Horizon(application string) time.Duration {
+	return 2*overlap(application) + time.Minute
+}
+
+// Poll reads the next page of an application's log behind cursor, "" being the start, and returns it as a batch: events
+// and dead letters in Google's order, newest first, the cursor to go on from, whether there was more at once, and, once
+// there was not, the time covered, which ends an overlap before now, since later activities may still reach the log. An
+// empty page is a batch like any other. Every query begins an overlap before the last one's end, so repeats are
+// ordinary; they, the tenant, the format and the acts are the caller's. The cursor of an earlier batch may be given
+// again. An error means that nothing was read, and holds no secret: the caller tries again later with the same cursor.
+// Where Google asks to wait, Poll waits, some minutes at most.
+func (s *Source) Poll(ctx context.Context, feed, cursor string) (*curfewv1.EventBatch, error) {
+	if !slices.Contains(s.config.Applications, feed) {
+		return nil, fmt.Errorf("poll google_workspace: there is no feed %q; there are %s", event.Clean(feed), strings.Join(s.config.Applications, ", "))
+	}
+	batch, err := s.poll(ctx, feed, cursor)
+	if err != nil {
+		return nil, fmt.Errorf("poll google_workspace %s: %w", feed, err)
+	}
+	return batch, nil
+}
+
+func (s *Source) poll(ctx context.Context, feed, text string) (*curfewv1.EventBatch, error) {
+	at, err := s.parseCursor(text)
+	if err != nil {
+		return nil, err
+	}
+	if at.PageToken == "" {
+		at.begin(s.now(), overlap(feed))
+	}
+	page, err := s.list(ctx, feed, at)
+	var refused *refusedError
+	if errors.As(err, &refused) && refused.status == http.StatusBadRequest && at.PageToken != "" {
+		// A page token is good for its query alone, and for how long Google does not say: the query is made again.
+		at.PageToken, at.Asked = "", s.now()
+		page, err = s.list(ctx, feed, at)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if page.NextPageToken != "" && page.NextPageToken == at.PageToken {
+		return nil, errors.New("read page: the next page is the same one")
+	}
+	batch := &curfewv1.EventBatch{Source: source, Feed: feed, Received: timestamppb.New(s.now())}
+	for _, record := range page.Items {
+		event.Append(batch, record, 0, Decode)
+	}
+	if page.NextPageToken != "" {
+		at.PageToken, batch.More = page.NextPageToken, true
+	} else {
+		batch.Coverage, batch.More = at.end(overlap(feed))
+	}
+	batch.Cursor = at.String()
+	return batch, nil
+}

@@ -1,0 +1,154 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+package googleworkspace
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/curfewhq/curfew/internal/config"
+	"github.com/curfewhq/curfew/internal/fake"
+	"github.com/curfewhq/curfew/services/collector/sourcetest"
+)
+
+// workspace is a fake Workspace in which sign-ins happen, by a clock of its own.
+type workspace struct {
+	*fake.Google
+	seed  uint64
+	count uint64
+	last  time.Time // when the last sign-in happened
+}
+
+func newWorkspace(seed uint64, token string) *workspace {
+	setup := fake.GoogleConfig{Token: token}
+	if seed > 0 {
+		setup = fake.GoogleConfig{
+			Token:     token,
+			Faults:    fake.Faults{Seed: seed, RateLimitEvery: 9, ServerErrorEvery: 11, DropReplyEvery: 7},
+			LateEvery: 6, LateBy: 8, ExpireEvery: 100,
+		}
+	}
+	return &workspace{Google: fake.NewGoogle(setup), seed: seed, last: time.Now().Add(-time.Hour)}
+}
+
+// now is a moment after the last sign-in. Where nothing is late it is so long after it that no query begins before it
+// once it was read: repeats would be a fault of the source then.
+func (w *workspace) now() time.Time {
+	if w.seed == 0 {
+		return w.last.Add(3 * time.Hour)
+	}
+	return w.last.Add(time.Second)
+}
+
+// Happen makes sign-ins happen now, one each 15 seconds.
+func (w *workspace) Happen(n int) []string {
+	var ids []string
+	for i := range n {
+		if i == 0 {
+			w.last = w.now()
+		} else {
+			w.last = w.last.Add(15 * time.Second)
+		}
+		w.count++
+		record := fake.GoogleActivity{Seed: w.seed, Number: w.count, Time: w.last}.JSON()
+		events, err := Decode(record)
+		if err != nil {
+			panic(err) // The builder makes sound records alone.
+		}
+		ids = append(ids, events[0].GetId())
+		w.Google.Add("login", record)
+	}
+	return ids
+}
+
+func (w *workspace) Add(records ...json.RawMessage) { w.Google.Add("login", records...) }
+
+func setToken(source *Source, token string) {
+	<-source.tokens
+	source.tokens <- &oauth2.Token{AccessToken: token, Expiry: time.Now().Add(time.Hour)}
+}
+
+func newSource(t *testing.T, options sourcetest.Options) *Source {
+	t.Helper()
+	source, err := New(Config{
+		URL: options.URL, Credentials: config.SecretValue(options.Token), Subject: "root@example.com", PageSize: options.PageSize,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The token that the kit hands out is one already; how one is got has tests of its own.
+	setToken(source, options.Token)
+	if w, ok := options.Vendor.(*workspace); ok {
+		source.now = w.now
+		source.config.Since = 6 * 24 * time.Hour
+	}
+	source.pause = func(ctx context.Context, wait time.Duration) error {
+		if options.Pausing != nil {
+			options.Pausing()
+		}
+		if options.Impatient {
+			wait = 0
+		}
+		return pause(ctx, wait)
+	}
+	return source
+}
+
+func TestSource(t *testing.T) {
+	sourcetest.Run(t, sourcetest.Case{
+		Feed:   "login",
+		Decode: Decode,
+		New:    func(t *testing.T, options sourcetest.Options) sourcetest.Source { return newSource(t, options) },
+		Vendor: func(seed uint64, token string) sourcetest.Vendor { return newWorkspace(seed, token) },
+		Busy: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "3600")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		},
+		NoPages: []string{
+			"", "null", "{}", "[]", `"text"`, "42", "<html></html>", `{"kind":"admin#reports#activity"}`,
+			`{"kind":"admin#reports#activities","items":{}}`, `{"kind":"admin#reports#activities","items":[{}`,
+		},
+	})
+}
+
+func TestNewRefuses(t *testing.T) {
+	sound := Config{Credentials: config.SecretValue("invented"), Subject: "root@example.com"}
+	if source, err := New(sound); err != nil || source.base.Host != "admin.googleapis.com" ||
+		!slices.Equal(source.Feeds(), []string{"token", "login", "drive", "admin", "groups"}) {
+		t.Fatalf("got %v, %v, want Google's own address and the five applications", source, err)
+	}
+	tests := []struct {
+		name   string
+		change func(*Config)
+		want   string
+	}{
+		{"no credentials", func(c *Config) { c.Credentials = config.Secret{} }, "credentials: none are named"},
+		{"no subject", func(c *Config) { c.Subject = "" }, "subject: no e-mail"},
+		{"plain http", func(c *Config) { c.URL = "http://192.0.2.1" }, "by https alone"},
+		{"a password", func(c *Config) { c.URL = "https://me:invented-pass@example.com" }, "holds a user or a password"},
+		{"a path", func(c *Config) { c.URL = "https://example.com/admin" }, "more than the host"},
+		{"not an address", func(c *Config) { c.URL = "example" }, "not an address"},
+		{"an application that is none", func(c *Config) { c.Applications = []string{"../users"} }, `"../users" is no application`},
+		{"an application twice", func(c *Config) { c.Applications = []string{"token", "token"} }, "token is there twice"},
+		{"too large a page", func(c *Config) { c.PageSize = 1001 }, "page_size: 1001"},
+		{"since before what is kept", func(c *Config) { c.Since = 200 * 24 * time.Hour }, "since: 4800h0m0s"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c := sound
+			test.change(&c)
+			_, err := New(c)
+			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "invented-pass") {
+				t.Errorf("got error %v, want one with %q and no password", err, test.want)
+			}
+		})
+	}
+}
