@@ -65,15 +65,15 @@ func run(ctx context.Context, arguments []string, in io.Reader, out, errs io.Wri
 
 // sayError is an error as a person should read it; one of the API's without its wrapping.
 func sayError(err error) string {
-	if s, ok := status.FromError(err); ok && s.Code() != codes.OK {
-		switch s.Code() {
-		case codes.Unavailable:
-			return s.Message() + "; is `curfew run` running, and is --address right?"
-		default:
-			return s.Message()
-		}
+	var api interface{ GRPCStatus() *status.Status }
+	if !errors.As(err, &api) {
+		return err.Error()
 	}
-	return err.Error()
+	s := api.GRPCStatus()
+	if s.Code() == codes.Unavailable {
+		return s.Message() + "; is `curfew run` running, and is --address right?"
+	}
+	return s.Message()
 }
 
 func rootCommand() *cobra.Command {
