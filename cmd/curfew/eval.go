@@ -245,6 +245,9 @@ func readLine(reader *bufio.Reader) (text []byte, cut int, err error) {
 		if errors.Is(err, bufio.ErrBufferFull) {
 			continue
 		}
+		if cut > 0 && err == nil {
+			cut-- // the line's end
+		}
 		return bytes.TrimRight(text, "\r\n"), cut, err
 	}
 }
