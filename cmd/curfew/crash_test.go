@@ -70,7 +70,7 @@ type process struct {
 	output   bytes.Buffer
 }
 
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -80,7 +80,7 @@ func freePort(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-func (p *process) configure(t *testing.T, oktaURL string) {
+func (p *process) configure(t testing.TB, oktaURL string) {
 	t.Helper()
 	text := fmt.Sprintf("api: {listen: %q}\ntelemetry: {listen: \"127.0.0.1:0\"}\nsources:\n  okta: {url: %q, token: {env: TEST_OKTA_TOKEN}, interval: 50ms}\n", p.api, oktaURL)
 	if err := os.WriteFile(filepath.Join(p.dir, "curfew.yaml"), []byte(text), 0o600); err != nil {
@@ -88,7 +88,7 @@ func (p *process) configure(t *testing.T, oktaURL string) {
 	}
 }
 
-func (p *process) start(t *testing.T) {
+func (p *process) start(t testing.TB) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -115,7 +115,7 @@ func (p *process) kill(t *testing.T) {
 }
 
 // stop asks it to end and waits until it has.
-func (p *process) stop(t *testing.T) {
+func (p *process) stop(t testing.TB) {
 	t.Helper()
 	if err := p.command.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)

@@ -80,13 +80,15 @@ func fill(b *testing.B, on *bus.Bus, events []*curfewv1.Event, size int) {
 }
 
 // BenchmarkEvaluator is the evaluator's path: read a batch, decode, decide, write findings and one decision an event,
-// durable before going on. The peer in the same run is the same path with one event a message.
+// durable before going on. Beside it in the same run: the same path with one event a message, and the limit, which is
+// the same batches read and as large batches of decisions written with nothing decided.
 func BenchmarkEvaluator(b *testing.B) {
 	for _, c := range []struct {
-		name string
-		size int
-		n    int
-	}{{"batch=256", 256, 40 * 256}, {"batch=1", 1, 2000}} {
+		name  string
+		size  int
+		n     int
+		judge bool
+	}{{"batch=256", 256, 40 * 256, true}, {"batch=1", 1, 2000, true}, {"limit", 256, 40 * 256, false}} {
 		b.Run(c.name, func(b *testing.B) {
 			for b.Loop() {
 				b.StopTimer()
@@ -110,7 +112,11 @@ func BenchmarkEvaluator(b *testing.B) {
 						return nil
 					})
 				}()
-				if err := l.judge(ctx); ctx.Err() == nil {
+				work := l.judge
+				if !c.judge {
+					work = l.copy
+				}
+				if err := work(ctx); ctx.Err() == nil {
 					b.Fatal(err)
 				}
 				b.StopTimer()
@@ -124,7 +130,54 @@ func BenchmarkEvaluator(b *testing.B) {
 	}
 }
 
-// BenchmarkDecide is one decision.
+// copy is judge without judging: what the bus alone takes.
+func (l *lane) copy(ctx context.Context) error {
+	answers := map[int]*curfewv1.DecisionBatch{}
+	var last uint64
+	return l.Bus.Follow(ctx, bus.EventSubject(l.Tenant, l.source, l.feed), bus.From{}, func(m bus.Message) error {
+		batch := new(curfewv1.EventBatch)
+		if err := m.Decode(batch); err != nil {
+			return err
+		}
+		answer := answers[len(batch.GetEvents())]
+		if answer == nil {
+			answer, _, _ = l.decide(batch)
+			answers[len(batch.GetEvents())] = answer
+		}
+		for i, e := range batch.GetEvents() {
+			answer.GetDecisions()[i].EventId = e.GetId()
+		}
+		var err error
+		last, err = l.Bus.Append(ctx, bus.DecisionSubject(l.Tenant, l.source, l.feed), last, answer)
+		return err
+	})
+}
+
+// BenchmarkEnforce is one question to Casbin over the rows that can matter, and beside it over all rows: what a plain
+// enforcer does.
+func BenchmarkEnforce(b *testing.B) {
+	cat, err := catalog.Load()
+	if err != nil {
+		b.Fatal(err)
+	}
+	policy, err := ReadPolicy(exampleDir, cat)
+	if err != nil {
+		b.Fatal(err)
+	}
+	q := request{sub: "person:sam", dom: "main", obj: "google_workspace/file/1-customer-export", class: "pii.contact", act: "read"}
+	for name, ask := range map[string]func(request) (bool, *curfewv1.Row, error){"candidates": policy.enforcer.enforce, "all-rows": policy.enforcer.askAll} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if allowed, _, err := ask(q); err != nil || !allowed {
+					b.Fatal(allowed, err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkDecide is one decision with all that goes into its record.
 func BenchmarkDecide(b *testing.B) {
 	cat, err := catalog.Load()
 	if err != nil {

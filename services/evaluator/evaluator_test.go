@@ -179,7 +179,7 @@ func TestAZombieChangesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := zombie.settle(t.Context(), bus.DecisionSubject("main", "google_workspace", "drive"), 0, first); !errors.Is(err, bus.ErrConflict) {
+	if _, err := zombie.settle(t.Context(), bus.DecisionSubject("main", "google_workspace", "drive"), 0, zombie.consider(first)); !errors.Is(err, bus.ErrConflict) {
 		t.Fatalf("got %v, want ErrConflict", err)
 	}
 	decided(t, b, n)

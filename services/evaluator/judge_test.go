@@ -146,7 +146,7 @@ func TestExplain(t *testing.T) {
 	if got, want := strings.Join(held, " "), "role:support role:person role:staff role:anyone"; got != want {
 		t.Errorf("held: got %q, want %q", got, want)
 	}
-	if got, want := strings.Join(would, "; "), "p, role:analyst, *, *, customer, export, allow"; got != want {
+	if got, want := strings.Join(would, "; "), "p, role:analyst, *, *, customer, export, allow; p, app:google_workspace/1076-address-book.apps.example.com, *, *, pii.contact, *, allow"; got != want {
 		t.Errorf("would allow: got %q, want %q", got, want)
 	}
 	if _, err := judge.Explain("person:sam", "x/y", "read", nil, morning.Add(-time.Hour)); err == nil {

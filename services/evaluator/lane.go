@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/curfewhq/curfew/internal/bus"
@@ -44,43 +45,77 @@ func (l *lane) judge(ctx context.Context) error {
 		}
 		last, judged = newest.Sequence, batch.GetEventSequence()
 	}
-	return l.Bus.Follow(ctx, bus.EventSubject(l.Tenant, l.source, l.feed), bus.From{After: judged}, func(message bus.Message) error {
-		if last, err = l.settle(ctx, decisions, last, message); err != nil {
-			return err
+	// Judging takes the cores and writing waits for the disk, so the next batch is judged while one is written.
+	judgedBatches := make(chan *considered, 1)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(judgedBatches)
+		return l.Bus.Follow(ctx, bus.EventSubject(l.Tenant, l.source, l.feed), bus.From{After: judged}, func(message bus.Message) error {
+			select {
+			case judgedBatches <- l.consider(message):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	})
+	group.Go(func() error {
+		for c := range judgedBatches {
+			if last, err = l.settle(ctx, decisions, last, c); err != nil {
+				return err
+			}
+			l.progressed = true
 		}
-		l.progressed = true
 		return nil
 	})
+	return group.Wait()
 }
 
-// settle judges one event batch. The findings are on disk before the decisions and the decisions end the matter: what
+// considered is an event batch that has been judged, and not yet written.
+type considered struct {
+	batch      *curfewv1.EventBatch
+	answer     *curfewv1.DecisionBatch
+	findings   []*curfewv1.Finding
+	failures   []failure
+	unreadable error // the batch itself could not be read; raw is what it was
+	raw        []byte
+}
+
+// consider judges one event batch.
+func (l *lane) consider(message bus.Message) *considered {
+	c := &considered{batch: new(curfewv1.EventBatch)}
+	if c.unreadable = message.Decode(c.batch); c.unreadable != nil {
+		// The lane must go on behind a batch that cannot be read; it will be whole among the dead letters.
+		c.batch, c.raw = &curfewv1.EventBatch{Received: timestamppb.New(message.Time)}, message.Data
+	}
+	c.answer, c.findings, c.failures = l.decide(c.batch)
+	c.answer.EventSequence = message.Sequence
+	return c
+}
+
+// settle writes what was judged. The findings are on disk before the decisions and the decisions end the matter: what
 // was done twice has the same ids, and a second batch of decisions is refused by the expected sequence.
-func (l *lane) settle(ctx context.Context, subject string, last uint64, message bus.Message) (uint64, error) {
-	batch := new(curfewv1.EventBatch)
-	if err := message.Decode(batch); err != nil {
-		// The lane must go on behind a batch that cannot be read; it is whole among the dead letters.
-		if err := l.bury(ctx, "unreadable batch", err, message.Data, ""); err != nil {
+func (l *lane) settle(ctx context.Context, subject string, last uint64, c *considered) (uint64, error) {
+	if c.unreadable != nil {
+		if err := l.bury(ctx, "unreadable batch", c.unreadable, c.raw, ""); err != nil {
 			return 0, err
 		}
-		batch = &curfewv1.EventBatch{Received: timestamppb.New(message.Time)}
 	}
-	answer, findings, failures := l.decide(batch)
-	answer.EventSequence = message.Sequence
-	for _, failure := range failures {
+	for _, failure := range c.failures {
 		if err := l.bury(ctx, "judge panicked", failure.err, failure.event.GetRaw(), failure.event.GetId()); err != nil {
 			return 0, err
 		}
 	}
-	for _, f := range findings {
+	for _, f := range c.findings {
 		if _, err := l.Bus.Publish(ctx, bus.FindingSubject(f), f.GetId(), f); err != nil {
 			return 0, err
 		}
 	}
-	sequence, err := l.Bus.Append(ctx, subject, last, answer)
+	sequence, err := l.Bus.Append(ctx, subject, last, c.answer)
 	if err != nil {
 		return 0, err
 	}
-	l.count(batch, answer, findings)
+	l.count(c.batch, c.answer, c.findings)
 	return sequence, nil
 }
 

@@ -185,7 +185,7 @@ func (p *Policy) checkRows() error {
 				return fmt.Errorf("read %s: line %d: %q has no type; write person:, app:, service:, unknown: or role: in front (everybody is role:anyone)", policyFile, r.line, subject)
 			}
 			if r.kind == "g" && i == 1 && !strings.HasPrefix(subject, "role:") {
-				return fmt.Errorf("read %s: line %d: %q is no role; the second field of a g row begins with role:", policyFile, r.line, subject)
+				return fmt.Errorf("read %s: line %d: %q is no role; the second field of a g row begins with \"role:\"", policyFile, r.line, subject)
 			}
 			if id, person := strings.CutPrefix(subject, "person:"); person && p.identities.stated && !p.identities.knows(id) {
 				return fmt.Errorf("read %s: line %d: nobody in %s has the id %q", policyFile, r.line, identitiesFile, id)

@@ -44,7 +44,7 @@ func testSecrets(t *testing.T, c Case) {
 			_, _ = w.Write([]byte(`["` + everything(r)))
 			panic(http.ErrAbortHandler)
 		},
-		"a link": func(w http.ResponseWriter, r *http.Request) {
+		"a link": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Link", fmt.Sprintf(`<%s/%s?%s>; rel="next"`, elsewhere, token, token))
 			_, _ = w.Write([]byte(`[]`))
 		},
