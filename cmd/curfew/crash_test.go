@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -42,7 +43,7 @@ func TestKilledAnywhereEveryEventHasOneDecision(t *testing.T) {
 	server := httptest.NewServer(okta)
 	defer server.Close()
 
-	p := &process{dir: t.TempDir(), api: freePort(t)}
+	p := &process{dir: t.TempDir(), api: freePort(t), events: replayed}
 	p.configure(t, server.URL)
 	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
 	for range kills {
@@ -66,6 +67,8 @@ func TestKilledAnywhereEveryEventHasOneDecision(t *testing.T) {
 // process is `curfew run` in a process of its own.
 type process struct {
 	dir, api string
+	services []string
+	events   int // how many wait waits for
 	command  *exec.Cmd
 	output   bytes.Buffer
 }
@@ -80,9 +83,9 @@ func freePort(t testing.TB) string {
 	return listener.Addr().String()
 }
 
-func (p *process) configure(t testing.TB, oktaURL string) {
+func (p *process) configure(t testing.TB, oktaURL string, more ...string) {
 	t.Helper()
-	text := fmt.Sprintf("api: {listen: %q}\ntelemetry: {listen: \"127.0.0.1:0\"}\nsources:\n  okta: {url: %q, token: {env: TEST_OKTA_TOKEN}, interval: 50ms}\n", p.api, oktaURL)
+	text := strings.Join(more, "\n") + "\n" + fmt.Sprintf("api: {listen: %q}\ntelemetry: {listen: \"127.0.0.1:0\"}\nsources:\n  okta: {url: %q, token: {env: TEST_OKTA_TOKEN}, interval: 50ms}\n", p.api, oktaURL)
 	if err := os.WriteFile(filepath.Join(p.dir, "curfew.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +98,7 @@ func (p *process) start(t testing.TB) {
 		t.Fatal(err)
 	}
 	p.output.Reset()
-	p.command = exec.Command(self, "run", "--config", filepath.Join(p.dir, "curfew.yaml"))
+	p.command = exec.Command(self, append([]string{"run", "--config", filepath.Join(p.dir, "curfew.yaml")}, p.services...)...)
 	p.command.Env = append(os.Environ(), asCurfew+"=1", "TEST_OKTA_TOKEN=token")
 	p.command.Stderr, p.command.Stdout = &p.output, &p.output
 	if err := p.command.Start(); err != nil {
@@ -133,12 +136,12 @@ func (p *process) wait(t *testing.T) {
 	api := &client{address: p.api, tokenFile: filepath.Join(p.dir, "curfew-data", tokenFile)}
 	seen := map[string]bool{}
 	var last atomic.Value
-	for len(seen) < replayed && ctx.Err() == nil {
+	for len(seen) < p.events && ctx.Err() == nil {
 		decided := make(chan *curfewv1.Decision, 1024)
 		done := make(chan error, 1)
 		following, stop := context.WithCancel(ctx)
 		go func() { done <- api.watch(following, decided) }()
-		for watching := true; watching && len(seen) < replayed; {
+		for watching := true; watching && len(seen) < p.events; {
 			select {
 			case d := <-decided:
 				if d.GetSource() == "okta" {
@@ -152,8 +155,8 @@ func (p *process) wait(t *testing.T) {
 		}
 		stop()
 	}
-	if len(seen) < replayed {
-		t.Fatalf("got decisions on %d events, want %d; last error %v\n%s", len(seen), replayed, last.Load(), p.output.String())
+	if len(seen) < p.events {
+		t.Fatalf("got decisions on %d events, want %d; last error %v\n%s", len(seen), p.events, last.Load(), p.output.String())
 	}
 }
 
@@ -166,6 +169,12 @@ func (p *process) count(t *testing.T) [2]int {
 		t.Fatal(err)
 	}
 	defer b.Close()
+	return countIn(t, b)
+}
+
+// countIn is count over an open bus.
+func countIn(t *testing.T, b *bus.Bus) [2]int {
+	t.Helper()
 	events, decisions := map[string]bool{}, map[string]bool{}
 	note := func(into map[string]bool, what, id string) {
 		if into[id] {
@@ -173,7 +182,7 @@ func (p *process) count(t *testing.T) [2]int {
 		}
 		into[id] = true
 	}
-	err = b.Read(t.Context(), bus.EventSubject("main", "okta", "system_log"), bus.From{}, func(m bus.Message) error {
+	err := b.Read(t.Context(), bus.EventSubject("main", "okta", "system_log"), bus.From{}, func(m bus.Message) error {
 		batch := new(curfewv1.EventBatch)
 		if err := m.Decode(batch); err != nil {
 			return err

@@ -1,0 +1,95 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"github.com/curfewhq/curfew/internal/bus"
+	"github.com/curfewhq/curfew/internal/bus/bustest"
+	"github.com/curfewhq/curfew/internal/fake"
+	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+)
+
+// The services in processes of their own, two of each, over one NATS server and one Redis: each event once, one decision
+// each, and the death of a collector and an evaluator changes nothing.
+func TestServicesInProcessesOfTheirOwn(t *testing.T) {
+	const events = 3000
+	okta := fake.NewOkta(fake.OktaConfig{Token: "token"})
+	server := httptest.NewServer(okta)
+	defer server.Close()
+	address, _ := bustest.Cluster(t, 1)
+	redis := miniredis.RunT(t)
+
+	var processes []*process
+	for _, service := range []string{"evaluator", "evaluator", "collector", "collector", "notifier", "notifier"} {
+		p := &process{dir: t.TempDir(), api: freePort(t), services: []string{service}, events: events}
+		t.Setenv("TEST_REDIS_URL", "redis://"+redis.Addr())
+		p.configure(t, server.URL, fmt.Sprintf("nats: {url: %q}", address), "redis: {url: {env: TEST_REDIS_URL}}", "mode: alert")
+		p.start(t)
+		t.Cleanup(func() {
+			if p.command.ProcessState == nil {
+				p.stop(t)
+			}
+		})
+		processes = append(processes, p)
+	}
+	<-time.After(time.Second)
+	happen := func(from, to int) {
+		for i := from; i < to; i++ {
+			e := fake.OktaEvent{Seed: 2, Number: uint64(i), Published: time.Now(), Actor: fake.OktaPerson("anna.berg")}
+			if i%500 == 0 {
+				e.Type = "user.account.privilege.grant"
+			}
+			okta.Add(e.JSON())
+		}
+	}
+	happen(0, events/2)
+	<-time.After(500 * time.Millisecond)
+	processes[0].kill(t)
+	processes[2].kill(t)
+	happen(events/2, events)
+	processes[1].wait(t)
+
+	b, err := bus.Open(t.Context(), bus.Config{URL: address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if got := countIn(t, b); got != [2]int{events, events} {
+		t.Errorf("got %d events and %d decisions, want %d of each", got[0], got[1], events)
+	}
+	// Each finding reached a console once: nothing that delivers died.
+	for range 100 {
+		sent := 0
+		if err := b.Read(t.Context(), bus.All("alert"), bus.From{}, func(m bus.Message) error {
+			step := new(curfewv1.AlertStep)
+			if err := m.Decode(step); err != nil {
+				return err
+			}
+			if step.GetState() == curfewv1.AlertState_ALERT_STATE_SENT {
+				sent++
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if sent == events/500 {
+			break
+		}
+		<-time.After(100 * time.Millisecond)
+	}
+	processes[4].stop(t)
+	processes[5].stop(t)
+	cards := strings.Count(processes[4].output.String()+processes[5].output.String(), "did user.account.privilege.grant")
+	if cards != events/500 {
+		t.Errorf("got %d cards, want %d:\n%s", cards, events/500, processes[4].output.String())
+	}
+}
