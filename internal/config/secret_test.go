@@ -137,7 +137,8 @@ func TestSecretYAML(t *testing.T) {
 		{"a value of the wrong kind", "token: {file: [" + known + "]}", config.Secret{}, "a secret is named by"},
 		{"both", "token: {file: a, env: B}", config.Secret{}, "a secret is named by"},
 		{"neither", "token: {}", config.Secret{}, "a secret is named by"},
-		{"unknown key", "token: {path: a}", config.Secret{}, `unknown key "path"`},
+		{"unknown key", "token: {path: a}", config.Secret{}, "a secret is named by"},
+		{"the secret as a key", "token: {" + known + "}", config.Secret{}, "a secret is named by"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -74,6 +74,7 @@ func oneLine(name string, err error) error {
 var (
 	sectionType   = reflect.TypeFor[Section]()
 	unmarshalType = reflect.TypeFor[yaml.Unmarshaler]()
+	ownReaderType = reflect.TypeFor[interface{ UnmarshalYAML(func(any) error) error }]()
 )
 
 // checkKeys refuses a key of node that target has no field for.
@@ -81,8 +82,8 @@ func checkKeys(name string, node *yaml.Node, target reflect.Type) error {
 	for target.Kind() == reflect.Pointer {
 		target = target.Elem()
 	}
-	if target == sectionType || reflect.PointerTo(target).Implements(unmarshalType) {
-		return nil
+	if pointer := reflect.PointerTo(target); target == sectionType || pointer.Implements(unmarshalType) || pointer.Implements(ownReaderType) {
+		return nil // it reads, and refuses, itself
 	}
 	switch node.Kind {
 	case yaml.DocumentNode:
