@@ -1,0 +1,18 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+package evaluator
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// What a service starts it ends: no goroutine outlives its tests.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// The embedded NATS server's own: it gives them no way to end before the process does.
+		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*ipQueue[...]).unregister"),
+	)
+}
