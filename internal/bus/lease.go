@@ -55,6 +55,32 @@ func (b *Bus) Hold(ctx context.Context, lease Lease, work func(context.Context) 
 	return err
 }
 
+// Keep holds the lease and does the work, over and over until ctx ends. Work reports whether it got anything done before
+// its error. Between two tries Keep waits, from half a second doubling up to longest, and begins from the shortest again
+// after work that got something done. Broke is told of each error and the wait behind it; one that is ErrConflict means
+// that another holder wrote in between.
+func (b *Bus) Keep(ctx context.Context, lease Lease, longest time.Duration, work func(context.Context) (progressed bool, err error), broke func(err error, delay time.Duration)) {
+	const shortest = 500 * time.Millisecond
+	for delay := shortest; ; delay = min(2*delay, longest) {
+		err := b.Hold(ctx, lease, func(ctx context.Context) error {
+			progressed, err := work(ctx)
+			if progressed {
+				delay = shortest
+			}
+			return err
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		broke(err, delay)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(delay):
+		}
+	}
+}
+
 // wait returns once the lease is ours, with the revision it was written at.
 func (l Lease) wait(ctx context.Context, kv jetstream.KeyValue) (uint64, error) {
 	for {

@@ -59,28 +59,12 @@ func Run(ctx context.Context, o Options) error {
 // keepReading reads one feed until ctx ends, beginning anew from what is stored whenever something goes wrong.
 func (l *lane) keepReading(ctx context.Context) {
 	lease := bus.Lease{Name: fmt.Sprintf("collector %s/%s/%s", l.Tenant, l.source, l.feed), Holder: l.Holder, Length: leaseLength}
-	for delay := time.Duration(0); ; {
-		err := l.Bus.Hold(ctx, lease, func(ctx context.Context) error {
-			err := l.read(ctx)
-			if l.progressed {
-				delay, l.progressed = 0, false
-			}
-			return err
-		})
-		if ctx.Err() != nil {
-			return
-		}
-		delay = min(max(2*delay, 500*time.Millisecond), maxBackoff)
+	l.Bus.Keep(ctx, lease, maxBackoff, l.read, func(err error, delay time.Duration) {
 		if errors.Is(err, bus.ErrConflict) {
 			l.Log.Info("another collector reads the feed", "source", l.source, "feed", l.feed)
-		} else {
-			l.Log.Error("feed stopped; reading again from what is stored", "source", l.source, "feed", l.feed, "delay", delay, "error", err)
-			l.Metrics.Failed("collector", "feed")
-		}
-		select {
-		case <-ctx.Done():
 			return
-		case <-time.After(delay):
 		}
-	}
+		l.Log.Error("feed stopped; reading again from what is stored", "source", l.source, "feed", l.feed, "delay", delay, "error", err)
+		l.Metrics.Failed("collector", "feed")
+	})
 }

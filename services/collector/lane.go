@@ -32,7 +32,6 @@ type lane struct {
 	source, feed string
 	from         Source
 	interval     time.Duration
-	progressed   bool
 
 	last     uint64 // sequence of the newest batch
 	digest   []byte // of the newest batch as stored
@@ -41,27 +40,27 @@ type lane struct {
 	repeated window
 }
 
-// read restores the lane from the bus, then polls until ctx ends or something fails. bus.ErrConflict means that another
-// reader wrote in between.
-func (l *lane) read(ctx context.Context) error {
+// read restores the lane from the bus, then polls until ctx ends or something fails, and returns whether it stored
+// anything. bus.ErrConflict means that another reader wrote in between.
+func (l *lane) read(ctx context.Context) (progressed bool, err error) {
 	if err := l.restore(ctx); err != nil {
-		return err
+		return false, err
 	}
 	for {
 		page, err := l.from.Poll(ctx, l.feed, l.cursor)
 		if err != nil {
-			return fmt.Errorf("poll %s: %w", l.source, err)
+			return progressed, fmt.Errorf("poll %s: %w", l.source, err)
 		}
 		if err := l.store(ctx, page); err != nil {
-			return err
+			return progressed, err
 		}
-		l.progressed = true
+		progressed = true
 		if page.GetMore() {
 			continue
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return progressed, ctx.Err()
 		case <-time.After(l.interval):
 		}
 	}

@@ -27,6 +27,9 @@ const Self = "curfew"
 // leaseLength is how long a lane waits for a judge that has died.
 const leaseLength = 10 * time.Second
 
+// maxBackoff bounds the pause after a lane broke off.
+const maxBackoff = 30 * time.Second
+
 // Options is what an evaluator needs.
 type Options struct {
 	// Bus to read events from and write decisions and findings to.
@@ -114,28 +117,12 @@ func (e *evaluator) judgeLanes(ctx context.Context) error {
 // keepJudging judges one lane until ctx ends, beginning anew from what is stored whenever something goes wrong.
 func (e *evaluator) keepJudging(ctx context.Context, l *lane) {
 	lease := bus.Lease{Name: fmt.Sprintf("evaluator %s/%s/%s", e.Tenant, l.source, l.feed), Holder: e.Holder, Length: leaseLength}
-	for delay := time.Duration(0); ; {
-		err := e.Bus.Hold(ctx, lease, func(ctx context.Context) error {
-			err := l.judge(ctx)
-			if l.progressed {
-				delay, l.progressed = 0, false
-			}
-			return err
-		})
-		if ctx.Err() != nil {
-			return
-		}
+	e.Bus.Keep(ctx, lease, maxBackoff, l.judge, func(err error, delay time.Duration) {
 		if errors.Is(err, bus.ErrConflict) {
 			e.Log.Info("another evaluator judges the lane", "source", l.source, "feed", l.feed)
-		} else {
-			e.Log.Error("lane stopped; beginning again from what is stored", "source", l.source, "feed", l.feed, "delay", delay, "error", err)
-			e.Metrics.Failed("evaluator", "lane")
-		}
-		select {
-		case <-ctx.Done():
 			return
-		case <-time.After(delay):
 		}
-		delay = min(max(2*delay, 100*time.Millisecond), 30*time.Second)
-	}
+		e.Log.Error("lane stopped; beginning again from what is stored", "source", l.source, "feed", l.feed, "delay", delay, "error", err)
+		e.Metrics.Failed("evaluator", "lane")
+	})
 }

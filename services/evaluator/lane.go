@@ -25,23 +25,22 @@ import (
 type lane struct {
 	*evaluator
 	source, feed string
-	progressed   bool
 }
 
-// judge writes one decision batch for each event batch of the lane, in order, until ctx ends. bus.ErrConflict means that
-// another judge wrote in between.
-func (l *lane) judge(ctx context.Context) error {
+// judge writes one decision batch for each event batch of the lane, in order, until ctx ends, and returns whether it
+// wrote any. bus.ErrConflict means that another judge wrote in between.
+func (l *lane) judge(ctx context.Context) (progressed bool, err error) {
 	decisions := bus.DecisionSubject(l.Tenant, l.source, l.feed)
 	var last, judged uint64
 	newest, err := l.Bus.Last(ctx, decisions)
 	switch {
 	case errors.Is(err, bus.ErrNotFound):
 	case err != nil:
-		return err
+		return false, err
 	default:
 		batch := new(curfewv1.DecisionBatch)
 		if err := newest.Decode(batch); err != nil {
-			return err
+			return false, err
 		}
 		last, judged = newest.Sequence, batch.GetEventSequence()
 	}
@@ -61,14 +60,16 @@ func (l *lane) judge(ctx context.Context) error {
 	})
 	group.Go(func() error {
 		for c := range judgedBatches {
+			var err error
 			if last, err = l.settle(ctx, decisions, last, c); err != nil {
 				return err
 			}
-			l.progressed = true
+			progressed = true
 		}
 		return nil
 	})
-	return group.Wait()
+	err = group.Wait()
+	return progressed, err
 }
 
 // considered is an event batch that has been judged, and not yet written.
