@@ -167,7 +167,7 @@ func serve(ctx context.Context, s system) (err error) {
 		})
 	}
 	s.log.Info("curfew runs", "services", strings.Join(s.services, ","), "tenant", s.config.Tenant, "mode", s.config.Mode,
-		"sources", len(sources), "api", apiAddress, "telemetry", health.Addr().String())
+		"data", s.config.Data, "sources", len(sources), "api", apiAddress, "telemetry", health.Addr().String())
 	return group.Wait()
 }
 

@@ -8,10 +8,15 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
+
+// maxEvent bounds an event without its record, in bytes: it must fit a message of the bus. Leaving a part of it out would
+// be a comfortable default, since a scope or a change left out could be the one that matters.
+const maxEvent = 256 << 10
 
 // Decode turns one record of a vendor into its events, in the record's order. Ids, times and all that the record says
 // are set; what Curfew adds (tenant, act, receipt, the raw record) is not. The error, where there is one, is an
@@ -58,6 +63,9 @@ func decodeSafely(record []byte, decode Decode) (events []*curfewv1.Event, err e
 	for _, e := range events {
 		if err := Validate(e); err != nil {
 			return nil, &Unreadable{Reason: "not a valid event", Detail: err.Error()}
+		}
+		if size := proto.Size(e); size > maxEvent {
+			return nil, &Unreadable{Reason: "too large", Detail: fmt.Sprintf("the event has %d bytes without its record; %d are taken", size, maxEvent)}
 		}
 	}
 	return events, nil

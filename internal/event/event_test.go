@@ -5,6 +5,7 @@ package event_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -124,17 +125,21 @@ func TestAppendCountsEveryRecord(t *testing.T) {
 			return nil, &event.Unreadable{Reason: "not JSON", Detail: "x"}
 		},
 		one("okta", "other:1"), one("okta", "okta:"), one("", "okta:1"),
+		func([]byte) ([]*curfewv1.Event, error) {
+			scopes := slices.Repeat([]string{strings.Repeat("x", 8000)}, 100)
+			return []*curfewv1.Event{{Id: "okta:3", Source: "okta", Feed: "f", App: &curfewv1.App{Scopes: scopes}}}, nil
+		},
 	} {
 		event.Append(batch, []byte("raw"), uint64(batch.GetRecords()+1), decode)
 	}
-	if batch.GetRecords() != 8 || len(batch.GetEvents()) != 3 || len(batch.GetDeadLetters()) != 6 {
+	if batch.GetRecords() != 9 || len(batch.GetEvents()) != 3 || len(batch.GetDeadLetters()) != 7 {
 		t.Fatalf("got %d records, %d events, %d dead letters", batch.GetRecords(), len(batch.GetEvents()), len(batch.GetDeadLetters()))
 	}
 	second := batch.GetEvents()[2]
 	if second.GetRaw() != nil || second.GetRawDigest() != event.Digest([]byte("raw")) || !proto.Equal(second.GetReceived(), received) {
 		t.Errorf("the second act of a record: got %v", second)
 	}
-	for i, want := range []string{"decoder panicked", "no event", "not JSON", "not a valid event", "not a valid event", "not a valid event"} {
+	for i, want := range []string{"decoder panicked", "no event", "not JSON", "not a valid event", "not a valid event", "not a valid event", "too large"} {
 		letter := batch.GetDeadLetters()[i]
 		if letter.GetReason() != want || string(letter.GetRaw()) != "raw" || letter.GetLine() != uint64(i+3) || letter.GetId() == "" {
 			t.Errorf("dead letter %d: got %v, want %q", i, letter, want)

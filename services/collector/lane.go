@@ -124,10 +124,7 @@ func (l *lane) store(ctx context.Context, page *curfewv1.EventBatch) error {
 	if err := l.shrink(ctx, fresh); err != nil {
 		return err
 	}
-	parts, err := l.split(fresh)
-	if err != nil {
-		return err
-	}
+	parts := l.split(fresh)
 	for i, part := range parts {
 		batch := &curfewv1.EventBatch{
 			Format: bus.Format, Tenant: l.Tenant, Source: l.source, Feed: l.feed, Received: page.GetReceived(),
@@ -181,23 +178,21 @@ func brief(letters []*curfewv1.DeadLetter) []*curfewv1.DeadLetter {
 	return names
 }
 
-// split makes parts that each fit a message with room to spare; at least one, which may be empty.
-func (l *lane) split(events []*curfewv1.Event) ([][]*curfewv1.Event, error) {
+// split makes parts that each fit a message with room to spare; at least one, which may be empty. No event alone is too
+// large: event.Append bounds it and shrink its record.
+func (l *lane) split(events []*curfewv1.Event) [][]*curfewv1.Event {
 	limit := l.Bus.MaxMessage() / 2
 	parts := [][]*curfewv1.Event{nil}
 	size := 0
 	for _, e := range events {
 		bytes := proto.Size(e)
-		if bytes > limit {
-			return nil, fmt.Errorf("store event %s: it has %d bytes without its record, the bus takes %d", e.GetId(), bytes, limit)
-		}
-		if n := len(parts) - 1; len(parts[n]) == maxEvents || len(parts[n]) > 0 && size+bytes > limit {
+		if n := len(parts[len(parts)-1]); n == maxEvents || n > 0 && size+bytes > limit {
 			parts, size = append(parts, nil), 0
 		}
 		parts[len(parts)-1] = append(parts[len(parts)-1], e)
 		size += bytes
 	}
-	return parts, nil
+	return parts
 }
 
 // append writes one batch behind the newest.
