@@ -26,6 +26,10 @@ const Format = 1
 // connectTimeout bounds the first connection: a server that is not there must be one clear line, soon.
 const connectTimeout = 5 * time.Second
 
+// minMessage is the least a message must be able to have: the default of nats-server, on which the bounds of events and
+// batches rest.
+const minMessage = 1 << 20
+
 // Config says which bus to join.
 type Config struct {
 	// URL of a NATS cluster, such as "tls://nats.example.com:4222". Empty = a server inside this process.
@@ -74,6 +78,9 @@ func Open(ctx context.Context, config Config) (*Bus, error) {
 		return nil, errors.Join(fmt.Errorf("open JetStream: %w", err), b.Close())
 	}
 	b.js = js
+	if b.MaxMessage() < minMessage {
+		return nil, errors.Join(fmt.Errorf("join NATS: its max_payload is %d bytes; set at least %d, its own default", b.MaxMessage(), minMessage), b.Close())
+	}
 	if b.replicas == 0 {
 		b.replicas = 1
 		if b.conn.ConnectedClusterName() != "" {
