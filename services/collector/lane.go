@@ -6,7 +6,6 @@ package collector
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -49,7 +48,7 @@ func (l *lane) read(ctx context.Context) (progressed bool, err error) {
 	for {
 		page, err := l.from.Poll(ctx, l.feed, l.cursor)
 		if err != nil {
-			return progressed, fmt.Errorf("poll %s: %w", l.source, err)
+			return progressed, err
 		}
 		if err := l.store(ctx, page); err != nil {
 			return progressed, err
