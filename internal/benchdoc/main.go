@@ -50,7 +50,7 @@ func run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("go %s: %w\n%s", strings.Join(arguments, " "), err, output)
 		}
-		os.Stdout.Write(output)
+		fmt.Printf("%s", output)
 		results.read(output)
 	}
 	return os.WriteFile("docs/benchmarks.md", results.page(), 0o600)

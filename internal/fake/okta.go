@@ -177,6 +177,7 @@ func (o *Okta) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case faultServerError:
 		oktaError(w, http.StatusInternalServerError, "E0000009", "Your last request took too long to complete.")
 		return
+	case faultNone, faultDropReply: // answered, the latter in part
 	}
 	page, next, refusal := o.page(r.URL.Query())
 	if refusal != "" {
