@@ -53,7 +53,7 @@ func run(ctx context.Context) error {
 		fmt.Printf("%s", output)
 		results.read(output)
 	}
-	return os.WriteFile("docs/benchmarks.md", results.page(), 0o600)
+	return os.WriteFile("docs/benchmarks.md", results.page(), 0o644)
 }
 
 // results is the measured values: package and benchmark, then unit, then one value a run.

@@ -8,13 +8,11 @@ import (
 	"reflect"
 )
 
-// CheckSecrets reads every Secret that is set in the struct which config points to, and returns the first error, with
-// the field's key in front. So a secret that is missing is said at the start and not at the first use.
-func CheckSecrets(config any) error {
-	value := reflect.ValueOf(config)
-	for value.Kind() == reflect.Pointer {
-		value = value.Elem()
-	}
+// CheckSecrets makes the relative paths of every Secret in the struct that config points to relative to dir, reads each
+// that is set, and returns the first error with the field's key in front. So a secret that is missing is said at the
+// start and not at the first use.
+func CheckSecrets(config any, dir string) error {
+	value := reflect.ValueOf(config).Elem()
 	if value.Kind() != reflect.Struct {
 		return nil
 	}
@@ -26,6 +24,8 @@ func CheckSecrets(config any) error {
 		if !isSecret || !secret.IsSet() {
 			continue
 		}
+		secret = secret.In(dir)
+		content.Set(reflect.ValueOf(secret))
 		if _, err := secret.Value(); err != nil {
 			return fmt.Errorf("%s: %w", field.Tag.Get("yaml"), err)
 		}

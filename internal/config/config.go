@@ -87,6 +87,7 @@ func Read(path string) (Config, error) {
 			*p = filepath.Join(dir, *p)
 		}
 	}
+	c.Redis.URL = c.Redis.URL.In(dir)
 	for name, section := range c.Sources {
 		c.Sources[name] = section.Named(path)
 	}

@@ -64,10 +64,18 @@ func TestCheckSecrets(t *testing.T) {
 		Token config.Secret `yaml:"token"`
 		Other config.Secret `yaml:"other"`
 	}
-	if err := config.CheckSecrets(&plugin{Token: config.SecretValue("x")}); err != nil {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "token"), []byte("x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := plugin{Token: config.Secret{File: "token"}, Other: config.SecretValue("y")}
+	if err := config.CheckSecrets(&p, dir); err != nil {
 		t.Error(err)
 	}
-	err := config.CheckSecrets(&plugin{Token: config.Secret{Env: "CURFEW_TEST_NOT_SET"}})
+	if got, err := p.Token.Value(); err != nil || got != "x" {
+		t.Errorf("a path is relative to the configuration file: got %q, %v", got, err)
+	}
+	err := config.CheckSecrets(&plugin{Token: config.Secret{Env: "CURFEW_TEST_NOT_SET"}}, dir)
 	if err == nil || !strings.HasPrefix(err.Error(), "token: ") || !strings.Contains(err.Error(), "CURFEW_TEST_NOT_SET") {
 		t.Errorf("got %v", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/curfewhq/curfew/internal/yamlfile"
@@ -39,6 +40,14 @@ func SecretValue(value string) Secret { return Secret{value: &value} }
 
 // IsSet reports whether s says where a secret is, and not whether one is there.
 func (s Secret) IsSet() bool { return s.File != "" || s.Env != "" || s.value != nil }
+
+// In is the secret with a relative path of its file made relative to dir.
+func (s Secret) In(dir string) Secret {
+	if s.File != "" && !filepath.IsAbs(s.File) {
+		s.File = filepath.Join(dir, s.File)
+	}
+	return s
+}
 
 // Value returns the secret. A file is read at every call, so that a rotated secret counts at once; one line break at
 // its end is not part of it. An error names the file or the variable and what to do, and never holds a byte of the

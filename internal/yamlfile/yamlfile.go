@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -177,6 +178,9 @@ func (s Section) Named(file string) Section {
 	s.file = file
 	return s
 }
+
+// Dir is the folder of the section's file, to which relative paths in it are relative.
+func (s Section) Dir() string { return filepath.Dir(s.file) }
 
 // Line is the section's first line in its file; 0 for an empty section.
 func (s Section) Line() int {

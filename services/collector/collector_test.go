@@ -283,3 +283,19 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		}
 	}
 }
+
+func TestAQuietFeedWritesLittleAndCoversAll(t *testing.T) {
+	b, o := bustest.New(t), newOrg(t, fake.OktaConfig{})
+	start(t, options(t, b, o, "one"))
+	for o.Requests() < 20 {
+		<-time.After(10 * time.Millisecond)
+	}
+	o.happen(1)
+	batches := stored(t, b, 1)
+	if len(batches) != 2 {
+		t.Fatalf("got %d batches, want one at the start and one with the event", len(batches))
+	}
+	if until, from := batches[0].GetCoverage().GetUntil().AsTime(), batches[1].GetCoverage().GetFrom().AsTime(); !until.Equal(from) {
+		t.Errorf("coverage: got a gap from %v to %v", until, from)
+	}
+}

@@ -22,6 +22,8 @@ const (
 	maxEvents = 256
 	// maxRaw is the size from which a vendor's record goes to the object store.
 	maxRaw = 128 << 10
+	// quiet is how long a feed that gives nothing new may go without a batch; its coverage is stored with the next.
+	quiet = time.Minute
 )
 
 // lane reads one feed and is its only writer. What it knows comes from the lane itself: where reading goes on, and which
@@ -37,6 +39,9 @@ type lane struct {
 	cursor   string
 	newest   time.Time
 	repeated window
+	// stored is when the newest batch was; unstored, where it is set, is since when coverage waits to be stored.
+	stored   time.Time
+	unstored *timestamppb.Timestamp
 }
 
 // read restores the lane from the bus, then polls until ctx ends or something fails, and returns whether it stored
@@ -70,6 +75,7 @@ func (l *lane) read(ctx context.Context) (progressed bool, err error) {
 // clocks that differ.
 func (l *lane) restore(ctx context.Context) error {
 	subject := bus.EventSubject(l.Tenant, l.source, l.feed)
+	l.stored, l.unstored = time.Time{}, nil
 	l.last, l.digest, l.cursor, l.newest, l.repeated = 0, nil, "", time.Time{}, window{horizon: l.from.Horizon(l.feed)}
 	last, err := l.Bus.Last(ctx, subject)
 	if errors.Is(err, bus.ErrNotFound) {
@@ -119,6 +125,17 @@ func (l *lane) store(ctx context.Context, page *curfewv1.EventBatch) error {
 		if err := l.Bus.Bury(ctx, letter); err != nil {
 			return err
 		}
+	}
+	if len(fresh)+len(page.GetDeadLetters()) == 0 && !page.GetMore() && page.GetCoverage() != nil && time.Since(l.stored) < quiet {
+		// Nothing came: where reading goes on is kept here until something does, or for a minute.
+		l.cursor = page.GetCursor()
+		if l.unstored == nil {
+			l.unstored = page.GetCoverage().GetFrom()
+		}
+		return nil
+	}
+	if l.unstored != nil && page.GetCoverage() != nil {
+		page.Coverage.From, l.unstored = l.unstored, nil
 	}
 	if err := l.shrink(ctx, fresh); err != nil {
 		return err
@@ -209,7 +226,7 @@ func (l *lane) append(ctx context.Context, batch *curfewv1.EventBatch) error {
 	if err != nil {
 		return err
 	}
-	l.last, l.digest, l.cursor = sequence, digest, batch.GetCursor()
+	l.last, l.digest, l.cursor, l.stored = sequence, digest, batch.GetCursor(), time.Now()
 	l.Metrics.Collected(l.source, l.feed, int(batch.GetRecords()), len(batch.GetEvents()), int(batch.GetRepeats()))
 	if batch.GetCoverage() != nil {
 		l.Metrics.Covered(l.source, l.feed, batch.GetCoverage().GetUntil().AsTime())

@@ -53,7 +53,7 @@ func use[C any, S Source](construct func(C) (S, error)) func(yamlfile.Section) (
 		if err := section.Decode(&plugin); err != nil {
 			return nil, err
 		}
-		if err := config.CheckSecrets(&plugin); err != nil {
+		if err := config.CheckSecrets(&plugin, section.Dir()); err != nil {
 			return nil, err
 		}
 		source, err := construct(plugin)

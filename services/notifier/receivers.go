@@ -38,7 +38,7 @@ func use[C any, R Receiver](construct func(C) (R, error)) func(yamlfile.Section)
 		if err := section.Decode(&plugin); err != nil {
 			return nil, err
 		}
-		if err := config.CheckSecrets(&plugin); err != nil {
+		if err := config.CheckSecrets(&plugin, section.Dir()); err != nil {
 			return nil, err
 		}
 		return construct(plugin)

@@ -33,7 +33,7 @@ var unapprovedApp = Detection{
 		}
 		f.NextSteps = []string{
 			fmt.Sprintf("Ask %s what the app is for, and look up who makes it.", who(in.Event)),
-			fmt.Sprintf("If it is to stay, approve it in policy.csv: p, %s, *, *, %s, consent, allow", d.GetSubject(), firstClass(d)),
+			fmt.Sprintf("If it is to stay, approve it in policy.csv, a row for each class: p, %s, *, *, CLASS, consent, allow (CLASS: %s)", d.GetSubject(), strings.Join(d.GetClasses(), ", ")),
 			fmt.Sprintf("If not, take its access away in %s: end the app's tokens, then look that they are gone.", d.GetSource()),
 		}
 		return true

@@ -25,7 +25,7 @@ var unauthorizedAccess = Detection{
 		f.Reason = "This is a violation: " + d.GetReason() + "."
 		f.NextSteps = []string{
 			fmt.Sprintf("Ask %s what it was for.", who(in.Event)),
-			fmt.Sprintf("If it was right, give the right in policy.csv: p, %s, *, %s, %s, %s, allow", subjectFor(d), d.GetObject(), firstClass(d), d.GetAct()),
+			fmt.Sprintf("If it was right, give the right in policy.csv: p, %s, *, %s, %s, %s, allow", subjectFor(d), d.GetObject(), classFor(d), d.GetAct()),
 			fmt.Sprintf("If it was not, take the access away in %s and find out what else the same account touched: curfew log query --person %s", d.GetSource(), subjectFor(d)),
 		}
 		return true
@@ -44,9 +44,9 @@ func subjectFor(d *curfewv1.Decision) string {
 	return d.GetSubject()
 }
 
-func firstClass(d *curfewv1.Decision) string {
-	if len(d.GetClasses()) == 0 {
-		return "*"
+func classFor(d *curfewv1.Decision) string {
+	if len(d.GetClasses()) == 1 {
+		return d.GetClasses()[0]
 	}
-	return d.GetClasses()[0]
+	return "*"
 }
