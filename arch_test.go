@@ -65,7 +65,7 @@ var walls = []wall{
 	{
 		from: []string{"services/collector/source/*/..."}, to: []string{"..."},
 		except: append([]string{
-			"services/collector/source/$1/...", "internal/config/...", "internal/catalog/...", "internal/yamlfile/...",
+			"services/collector/source/$1/...", "internal/config/...", "internal/catalog/...", "internal/vendorhttp/...", "internal/yamlfile/...",
 			"golang.org/x/oauth2/...", "golang.org/x/time/...",
 		}, contract...),
 		why: "a source takes and returns messages of the contract and brings its own Config: no bus, no service, no other plug-in",

@@ -7,85 +7,86 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/curfewhq/curfew/internal/catalog"
+	"github.com/curfewhq/curfew/services/collector/sourcetest"
 )
 
-func TestCatalogActions(t *testing.T) {
-	c, err := catalog.Load()
-	if err != nil {
-		t.Fatal(err)
+func TestCatalog(t *testing.T) {
+	var named []string
+	for family := range strings.FieldsSeq(families) {
+		named = append(named, family+".something_new")
 	}
-	tests := []struct {
-		action, act, class string
-		app                bool
-	}{
-		{"git.clone", "read", "code", false},
-		{"git.fetch", "read", "code", false},
-		{"git.push", "update", "code", false},
-		{"repo.create", "create", "code", false},
-		{"repo.destroy", "delete", "code", false},
-		{"repo.access", "share", "code", false},
-		{"repo.download_zip", "export", "code", false},
-		{"repo.transfer", "share", "code", false},
-		{"repo.add_member", "administer", "admin", false},
-		{"repo.add_topic", "update", "internal", false},
-		{"repo.something_new", "administer", "code", false},
-		{"repo.create_actions_secret", "create", "secret", false},
-		{"repo.create_actions_variable", "update", "internal", false},
-		{"org.remove_actions_secret", "delete", "secret", false},
-		{"org.add_member", "administer", "admin", false},
-		{"org.update_member", "administer", "admin", false},
-		{"org.disable_two_factor_requirement", "administer", "admin", false},
-		{"org.something_new", "administer", "admin", false},
-		{"org.audit_log_export", "export", "audit", false},
-		{"org.sso_response", "login", "identity.basic", false},
-		{"org.recovery_codes_downloaded", "export", "secret", false},
-		{"org.self_hosted_runner_online", "read", "internal", false},
-		{"org.oauth_app_access_approved", "consent", "code", true},
-		{"org.oauth_app_access_requested", "create", "internal", false},
-		{"team.add_repository", "administer", "admin", false},
-		{"hook.create", "administer", "code", false},
-		{"protected_branch.destroy", "administer", "code", false},
-		{"protected_branch.rejected_ref_update", "update", "code", false},
-		{"repository_ruleset.update", "administer", "code", false},
-		{"repository_vulnerability_alert.create", "read", "internal", false},
-		{"repository_vulnerability_alerts.disable", "administer", "code", false},
-		{"repository_secret_scanning.disable", "administer", "code", false},
-		{"secret_scanning.disable", "administer", "admin", false},
-		{"secret_scanning_alert.create", "read", "internal", false},
-		{"secret_scanning_push_protection.bypass", "administer", "secret", false},
-		{"integration_installation.create", "consent", "code", true},
-		{"integration_installation.repositories_added", "consent", "code", true},
-		{"integration_installation.destroy", "administer", "internal", false},
-		{"integration_installation_request.create", "create", "internal", false},
-		{"oauth_authorization.create", "consent", "", true},
-		{"oauth_authorization.destroy", "administer", "internal", false},
-		{"oauth_access.create", "consent", "", true},
-		{"personal_access_token.access_granted", "consent", "code", true},
-		{"personal_access_token.create", "create", "secret", false},
-		{"personal_access_token.access_restriction_disabled", "administer", "admin", false},
-		{"org_credential_authorization.grant", "consent", "code", false},
-		{"public_key.create", "create", "secret", false},
-		{"user.login", "login", "identity.basic", false},
-		{"user.failed_login", "login", "identity.basic", false},
-		{"two_factor_authentication.disabled", "update", "identity.basic", false},
-		{"pull_request.create", "update", "internal", false},
-		{"pull_request.merge", "update", "code", false},
-		{"workflows.prepared_workflow_job", "read", "internal", false},
-		{"ip_allow_list.disable", "administer", "admin", false},
-		{"business.add_admin", "administer", "admin", false},
-		{"payment_method.update", "administer", "finance", false},
-		{"api.request", "read", "internal", false},
-	}
-	for _, test := range tests {
-		got, known := c.Action(source, feed, test.action)
-		if !known || got.Act != test.act || got.Class != test.class || got.App != test.app {
-			t.Errorf("%s: got act %q, class %q, app %v, want %q, %q, %v", test.action, got.Act, got.Class, got.App, test.act, test.class, test.app)
-		}
-	}
-	if got, known := c.Action(source, feed, "nothing.of_github"); known {
-		t.Errorf("an action of no known family: got act %q, want none", got.Act)
-	}
+	sourcetest.Catalog(t, sourcetest.CatalogCase{
+		Source: source,
+		Feed:   feed,
+		Actions: map[string]string{
+			"git.clone":                                         "read code",
+			"git.fetch":                                         "read code",
+			"git.push":                                          "update code",
+			"repo.create":                                       "create code",
+			"repo.destroy":                                      "delete code",
+			"repo.access":                                       "share code",
+			"repo.download_zip":                                 "export code",
+			"repo.transfer":                                     "share code",
+			"repo.add_member":                                   "administer admin",
+			"repo.add_topic":                                    "update internal",
+			"repo.something_new":                                "administer code",
+			"repo.create_actions_secret":                        "create secret",
+			"repo.create_actions_variable":                      "update internal",
+			"org.remove_actions_secret":                         "delete secret",
+			"org.add_member":                                    "administer admin",
+			"org.update_member":                                 "administer admin",
+			"org.disable_two_factor_requirement":                "administer admin",
+			"org.something_new":                                 "administer admin",
+			"org.audit_log_export":                              "export audit",
+			"org.sso_response":                                  "login identity.basic",
+			"org.recovery_codes_downloaded":                     "export secret",
+			"org.self_hosted_runner_online":                     "read internal",
+			"org.oauth_app_access_approved":                     "consent code app",
+			"org.oauth_app_access_requested":                    "create internal",
+			"team.add_repository":                               "administer admin",
+			"hook.create":                                       "administer code",
+			"protected_branch.destroy":                          "administer code",
+			"protected_branch.rejected_ref_update":              "update code",
+			"repository_ruleset.update":                         "administer code",
+			"repository_vulnerability_alert.create":             "read internal",
+			"repository_vulnerability_alerts.disable":           "administer code",
+			"repository_secret_scanning.disable":                "administer code",
+			"secret_scanning.disable":                           "administer admin",
+			"secret_scanning_alert.create":                      "read internal",
+			"secret_scanning_push_protection.bypass":            "administer secret",
+			"integration_installation.create":                   "consent code app",
+			"integration_installation.repositories_added":       "consent code app",
+			"integration_installation.destroy":                  "administer internal",
+			"integration_installation_request.create":           "create internal",
+			"oauth_authorization.create":                        "consent app",
+			"oauth_authorization.destroy":                       "administer internal",
+			"oauth_access.create":                               "consent app",
+			"personal_access_token.access_granted":              "consent code app",
+			"personal_access_token.create":                      "create secret",
+			"personal_access_token.access_restriction_disabled": "administer admin",
+			"org_credential_authorization.grant":                "consent code",
+			"public_key.create":                                 "create secret",
+			"user.login":                                        "login identity.basic",
+			"user.failed_login":                                 "login identity.basic",
+			"two_factor_authentication.disabled":                "update identity.basic",
+			"pull_request.create":                               "update internal",
+			"pull_request.merge":                                "update code",
+			"workflows.prepared_workflow_job":                   "read internal",
+			"ip_allow_list.disable":                             "administer admin",
+			"business.add_admin":                                "administer admin",
+			"payment_method.update":                             "administer finance",
+			"api.request":                                       "read internal",
+			"nothing.of_github":                                 "",
+		},
+		Named: named,
+		Scopes: map[string]string{
+			"repo": "code", "read:org": "internal", "admin:org": "admin", "admin:org_hook": "admin", "user:email": "identity.basic",
+			"admin:public_key": "secret", "read:audit_log": "audit", "gist": "content.files", "workflow": "code",
+			"metadata:read": "internal", "contents:write": "code", "contents:read": "code", "members:read": "internal",
+			"members:write": "admin", "secrets:write": "secret", "administration:write": "admin", "organization_hooks:write": "admin",
+		},
+		Kinds: map[string]string{"repo": "code", "org": "internal", "team": "internal", "user": "identity.basic", "business": "internal"},
+	})
 }
 
 // families are all those of GitHub's lists of audit log events.
@@ -119,38 +120,3 @@ security_configuration_default security_configuration_policy security_key social
 ssh_certificate_authority ssh_certificate_requirement sso_lockdown sso_redirect staff sub_issues successor_invitation
 team team_discussions team_group_mapping team_sync_tenant trusted_device two_factor_account_recovery
 two_factor_authentication user user_content_edit user_email user_session user_status vulnerability_alert_rule workflows`
-
-// A name that GitHub adds to a family it has must not be without an act.
-func TestCatalogKnowsEveryFamily(t *testing.T) {
-	c, err := catalog.Load()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for family := range strings.FieldsSeq(families) {
-		if action, known := c.Action(source, feed, family+".something_new"); !known || action.Act == "" {
-			t.Errorf("%s.something_new has no act", family)
-		}
-	}
-}
-
-func TestCatalogScopes(t *testing.T) {
-	c, err := catalog.Load()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for scope, want := range map[string]string{
-		"repo": "code", "read:org": "internal", "admin:org": "admin", "admin:org_hook": "admin", "user:email": "identity.basic",
-		"admin:public_key": "secret", "read:audit_log": "audit", "gist": "content.files", "workflow": "code",
-		"metadata:read": "internal", "contents:write": "code", "contents:read": "code", "members:read": "internal",
-		"members:write": "admin", "secrets:write": "secret", "administration:write": "admin", "organization_hooks:write": "admin",
-	} {
-		if got, _ := c.Scope(source, scope); got != want {
-			t.Errorf("%s: got class %q, want %q", scope, got, want)
-		}
-	}
-	for kind, want := range map[string]string{"repo": "code", "org": "internal", "team": "internal", "user": "identity.basic", "business": "internal"} {
-		if got, _ := c.Kind(source, kind); got != want {
-			t.Errorf("kind %s: got class %q, want %q", kind, got, want)
-		}
-	}
-}

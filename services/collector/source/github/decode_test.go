@@ -4,51 +4,35 @@
 package github
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
-	"errors"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/testing/protocmp"
 
-	"github.com/curfewhq/curfew/internal/catalog"
 	"github.com/curfewhq/curfew/internal/event"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+	"github.com/curfewhq/curfew/services/collector/sourcetest"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
-
-// corpus is a folder of real records that a developer may have beside the repository.
-const corpus = "../../../../../shared/corpus/github"
-
-// lines are the lines of a file.
-func lines(t testing.TB, path string) [][]byte {
-	t.Helper()
-	file, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
+func decoder() sourcetest.DecoderCase {
+	return sourcetest.DecoderCase{
+		Source:  source,
+		Decode:  Decode,
+		Records: "testdata/records.jsonl",
+		Golden:  "testdata/events.golden.jsonl",
+		Typical: 31,
+		Seeds:   []string{`{"action":"\ud800","permissions":{"a":[]},"token_scopes":[1,null,{}],"config":{"url":"http://[::1"},"data":{"data":{}}}`},
+		Secrets: []string{"s3cr3t"},
+		Corpus:  "../../../../../shared/corpus/github",
 	}
-	defer file.Close()
-	scanner := bufio.NewScanner(file)
-	scanner.Buffer(nil, 64<<20)
-	var all [][]byte
-	for scanner.Scan() {
-		all = append(all, bytes.Clone(scanner.Bytes()))
-	}
-	if err := scanner.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return all
 }
+
+func TestDecode(t *testing.T) { sourcetest.Decoder(t, decoder()) }
+
+func FuzzDecode(f *testing.F) { sourcetest.FuzzDecoder(f, decoder()) }
+
+func BenchmarkDecode(b *testing.B) { sourcetest.BenchmarkDecoder(b, decoder()) }
 
 func decode(t testing.TB, record string) *curfewv1.Event {
 	t.Helper()
@@ -63,58 +47,6 @@ func decode(t testing.TB, record string) *curfewv1.Event {
 		t.Errorf("decode %.200s: not a valid event: %v", record, err)
 	}
 	return events[0]
-}
-
-func TestDecodeGolden(t *testing.T) {
-	const golden = "testdata/events.golden.jsonl"
-	var got bytes.Buffer
-	for _, record := range lines(t, "testdata/records.jsonl") {
-		text, err := protojson.Marshal(decode(t, string(record)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		// protojson spaces its output differently from build to build, on purpose.
-		if err := json.Compact(&got, text); err != nil {
-			t.Fatal(err)
-		}
-		got.WriteByte('\n')
-	}
-	if *update {
-		if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got.String(), "\n")); diff != "" {
-		t.Errorf("events differ from %s (-want +got); if they should, run with -update:\n%s", golden, diff)
-	}
-	if strings.Contains(got.String(), "s3cr3t") {
-		t.Error("an event tells of a hook's secret")
-	}
-}
-
-func TestDecodeUnreadable(t *testing.T) {
-	tests := []struct{ name, record, reason string }{
-		{"empty", "", "not JSON"},
-		{"text", "repo.create", "not JSON"},
-		{"cut short", `{"action":"repo.cre`, "not JSON"},
-		{"two objects", `{} {}`, "not JSON"},
-		{"a list", `[]`, "not an object"},
-		{"null", `null`, "not an object"},
-		{"too deep", strings.Repeat(`{"data":`, 20_000) + strings.Repeat(`}`, 20_000), "nested too deeply"},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			events, err := Decode([]byte(test.record))
-			var unreadable *event.Unreadable
-			if !errors.As(err, &unreadable) || unreadable.Reason != test.reason {
-				t.Errorf("got %d events and error %v, want an Unreadable: %s", len(events), err, test.reason)
-			}
-		})
-	}
 }
 
 func TestDecodeID(t *testing.T) {
@@ -168,6 +100,7 @@ func TestDecodeTime(t *testing.T) {
 }
 
 // What stands in data counts where the record itself says nothing.
+
 func TestDecodeData(t *testing.T) {
 	e := decode(t, `{"action":"team.add_member","user":"","data":{"team":"example/support","user":"lee","action":"other","_document_id":"d1"}}`)
 	if e.GetId() != "github:d1" || e.GetAction() != "team.add_member" || e.GetResource().GetPath() != "team/example/support" ||
@@ -187,82 +120,5 @@ func TestDecodeIsBounded(t *testing.T) {
 	}
 	if oddities := strings.Join(e.GetOddities(), "; "); !strings.Contains(oddities, "permissions: more than can be kept") {
 		t.Errorf("got oddities %q, want what was left out among them", oddities)
-	}
-}
-
-// Real records decode, keep their action, and mean something to the catalogue.
-func TestDecodeCorpus(t *testing.T) {
-	files, err := filepath.Glob(corpus + "/*.jsonl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := catalog.Load()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		for i, record := range lines(t, file) {
-			e := decode(t, string(record))
-			if action, known := c.Action(source, feed, e.GetAction()); !known || action.Act == "" {
-				t.Errorf("%s:%d: %s has no act", filepath.Base(file), i+1, e.GetAction())
-			}
-		}
-	}
-}
-
-func FuzzDecode(f *testing.F) {
-	for _, record := range lines(f, "testdata/records.jsonl") {
-		f.Add(record)
-	}
-	f.Add([]byte(`{"action":"\ud800","permissions":{"a":[]},"token_scopes":[1,null,{}],"config":{"url":"http://[::1"},"data":{"data":{}}}`))
-	f.Fuzz(func(t *testing.T, record []byte) {
-		kept := bytes.Clone(record)
-		events, err := Decode(record)
-		if !bytes.Equal(kept, record) {
-			t.Fatal("the record was changed")
-		}
-		if err != nil {
-			var unreadable *event.Unreadable
-			if !errors.As(err, &unreadable) {
-				t.Fatalf("got error %v, want an Unreadable", err)
-			}
-			return
-		}
-		if len(events) != 1 {
-			t.Fatalf("got %d events, want 1", len(events))
-		}
-		e := events[0]
-		if err := event.Validate(e); err != nil {
-			t.Fatalf("not a valid event: %v", err)
-		}
-		if path, kind := e.GetResource().GetPath(), e.GetResource().GetKind(); e.GetResource() != nil && (kind == "" || !strings.HasPrefix(path, kind+"/")) {
-			t.Fatalf("got path %q of kind %q", path, kind)
-		}
-		// Marshalling refuses text that is not UTF-8.
-		if _, err := protojson.Marshal(e); err != nil {
-			t.Fatal(err)
-		}
-		again, err := Decode(kept)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(events, again, protocmp.Transform()); diff != "" {
-			t.Fatalf("decoded twice (-first +second):\n%s", diff)
-		}
-	})
-}
-
-func BenchmarkDecode(b *testing.B) {
-	records := lines(b, "testdata/records.jsonl")[:31]
-	size := 0
-	for _, record := range records {
-		size += len(record)
-	}
-	b.SetBytes(int64(size / len(records)))
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		if _, err := Decode(records[i%len(records)]); err != nil {
-			b.Fatal(err)
-		}
 	}
 }

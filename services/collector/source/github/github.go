@@ -33,36 +33,36 @@ const (
 // entry is what is read of an audit log entry. Which fields an action has:
 // https://docs.github.com/en/enterprise-cloud@latest/admin/monitoring-activity-in-your-enterprise/reviewing-audit-logs-for-your-enterprise/audit-log-events-for-your-enterprise.
 type entry struct {
-	DocumentID scalar `json:"_document_id"`
-	Timestamp  scalar `json:"@timestamp"`
-	CreatedAt  scalar `json:"created_at"`
-	Action     scalar `json:"action"`
+	DocumentID event.Scalar `json:"_document_id"`
+	Timestamp  event.Scalar `json:"@timestamp"`
+	CreatedAt  event.Scalar `json:"created_at"`
+	Action     event.Scalar `json:"action"`
 
-	Actor        scalar `json:"actor"`
-	ActorID      scalar `json:"actor_id"`
-	ActorIP      scalar `json:"actor_ip"`
-	ActorIsBot   scalar `json:"actor_is_bot"`
-	ActorIsAgent scalar `json:"actor_is_agent"`
+	Actor        event.Scalar `json:"actor"`
+	ActorID      event.Scalar `json:"actor_id"`
+	ActorIP      event.Scalar `json:"actor_ip"`
+	ActorIsBot   event.Scalar `json:"actor_is_bot"`
+	ActorIsAgent event.Scalar `json:"actor_is_agent"`
 	Location     struct {
-		CountryCode scalar `json:"country_code"`
-		CountryName scalar `json:"country_name"`
-		IP          scalar `json:"ip"`
+		CountryCode event.Scalar `json:"country_code"`
+		CountryName event.Scalar `json:"country_name"`
+		IP          event.Scalar `json:"ip"`
 	} `json:"actor_location"`
-	NameID    scalar `json:"external_identity_nameid"`
-	UserAgent scalar `json:"user_agent"`
+	NameID    event.Scalar `json:"external_identity_nameid"`
+	UserAgent event.Scalar `json:"user_agent"`
 
-	Org        scalar `json:"org"`
-	Repo       scalar `json:"repo"`
-	Repository scalar `json:"repository"`
-	Team       scalar `json:"team"`
-	User       scalar `json:"user"`
-	Business   scalar `json:"business"`
-	Name       scalar `json:"name"`
+	Org        event.Scalar `json:"org"`
+	Repo       event.Scalar `json:"repo"`
+	Repository event.Scalar `json:"repository"`
+	Team       event.Scalar `json:"team"`
+	User       event.Scalar `json:"user"`
+	Business   event.Scalar `json:"business"`
+	Name       event.Scalar `json:"name"`
 
-	Visibility       scalar `json:"visibility"`
-	PublicRepo       scalar `json:"public_repo"`
-	RepositoryPublic scalar `json:"repository_public"`
-	StatusCode       scalar `json:"status_code"`
+	Visibility       event.Scalar `json:"visibility"`
+	PublicRepo       event.Scalar `json:"public_repo"`
+	RepositoryPublic event.Scalar `json:"repository_public"`
+	StatusCode       event.Scalar `json:"status_code"`
 
 	apps
 	values
@@ -73,43 +73,43 @@ type entry struct {
 
 // apps are the fields that name an application or a token.
 type apps struct {
-	Integration        scalar `json:"integration"`
-	ApplicationClient  scalar `json:"application_client_id"`
-	InstallationID     scalar `json:"installation_id"`
-	OAuthApplicationID scalar `json:"oauth_application_id"`
-	OAuthName          scalar `json:"oauth_application_name"`
-	OAuthApplication   scalar `json:"oauth_application"`
-	ApplicationName    scalar `json:"application_name"`
-	ProgrammaticID     scalar `json:"user_programmatic_access_id"`
-	ProgrammaticName   scalar `json:"user_programmatic_access_name"`
-	TokenID            scalar `json:"token_id"`
-	HashedToken        scalar `json:"hashed_token"`
-	TokenScopes        scopes `json:"token_scopes"`
-	Scopes             scopes `json:"scopes"`
-	Permissions        scopes `json:"permissions"`
+	Integration        event.Scalar `json:"integration"`
+	ApplicationClient  event.Scalar `json:"application_client_id"`
+	InstallationID     event.Scalar `json:"installation_id"`
+	OAuthApplicationID event.Scalar `json:"oauth_application_id"`
+	OAuthName          event.Scalar `json:"oauth_application_name"`
+	OAuthApplication   event.Scalar `json:"oauth_application"`
+	ApplicationName    event.Scalar `json:"application_name"`
+	ProgrammaticID     event.Scalar `json:"user_programmatic_access_id"`
+	ProgrammaticName   event.Scalar `json:"user_programmatic_access_name"`
+	TokenID            event.Scalar `json:"token_id"`
+	HashedToken        event.Scalar `json:"hashed_token"`
+	TokenScopes        scopes       `json:"token_scopes"`
+	Scopes             scopes       `json:"scopes"`
+	Permissions        scopes       `json:"permissions"`
 }
 
 // values are the fields that say what was before and what is after.
 type values struct {
-	PreviousVisibility scalar `json:"previous_visibility"`
-	Permission         scalar `json:"permission"`
-	OldPermission      scalar `json:"old_permission"`
-	OldRepoPermission  scalar `json:"old_repo_permission"`
-	NewRepoPermission  scalar `json:"new_repo_permission"`
-	OldRepoRole        scalar `json:"old_repo_base_role"`
-	NewRepoRole        scalar `json:"new_repo_base_role"`
-	Role               scalar `json:"organization_role_name"`
-	OldName            scalar `json:"old_name"`
-	OldUser            scalar `json:"old_user"`
-	OldValue           scalar `json:"old_value"`
-	NewValue           scalar `json:"new_value"`
-	OldEnforcement     scalar `json:"ruleset_old_enforcement"`
-	Enforcement        scalar `json:"ruleset_enforcement"`
-	Key                scalar `json:"key"`
-	Title              scalar `json:"title"`
-	Branch             scalar `json:"branch"`
+	PreviousVisibility event.Scalar `json:"previous_visibility"`
+	Permission         event.Scalar `json:"permission"`
+	OldPermission      event.Scalar `json:"old_permission"`
+	OldRepoPermission  event.Scalar `json:"old_repo_permission"`
+	NewRepoPermission  event.Scalar `json:"new_repo_permission"`
+	OldRepoRole        event.Scalar `json:"old_repo_base_role"`
+	NewRepoRole        event.Scalar `json:"new_repo_base_role"`
+	Role               event.Scalar `json:"organization_role_name"`
+	OldName            event.Scalar `json:"old_name"`
+	OldUser            event.Scalar `json:"old_user"`
+	OldValue           event.Scalar `json:"old_value"`
+	NewValue           event.Scalar `json:"new_value"`
+	OldEnforcement     event.Scalar `json:"ruleset_old_enforcement"`
+	Enforcement        event.Scalar `json:"ruleset_enforcement"`
+	Key                event.Scalar `json:"key"`
+	Title              event.Scalar `json:"title"`
+	Branch             event.Scalar `json:"branch"`
 	Config             struct {
-		URL scalar `json:"url"`
+		URL event.Scalar `json:"url"`
 	} `json:"config"`
 }
 
@@ -172,13 +172,13 @@ func (d *decoding) readData(record []byte) {
 func (d *decoding) odd(oddity string) { d.oddities = append(d.oddities, oddity) }
 
 // text is vendor text as it may stand in an event; what could not be kept is named.
-func (d *decoding) text(field string, s scalar) string {
-	if s.odd {
+func (d *decoding) text(field string, s event.Scalar) string {
+	if s.Odd {
 		d.odd(field + ": no text, number or boolean")
 	}
-	clean := event.Clean(s.text)
+	clean := event.Clean(s.Text)
 	// All text here is valid UTF-8, so cleaning makes it no shorter in any other way.
-	if len(clean) < len(s.text) {
+	if len(clean) < len(s.Text) {
 		d.odd(field + ": longer than a field may be; cut")
 	}
 	return clean
@@ -187,11 +187,11 @@ func (d *decoding) text(field string, s scalar) string {
 // id is from _document_id, else from the whole content whatever its spacing and the order of its fields: parts alone
 // would make one of two sparse records.
 func (d *decoding) id(record []byte) string {
-	id := strings.TrimSpace(d.DocumentID.text)
+	id := strings.TrimSpace(d.DocumentID.Text)
 	if id != "" && len(id) <= maxDocumentID && event.Clean(id) == id {
 		return event.ID(source, id, 0)
 	}
-	if id == "" && !d.DocumentID.odd {
+	if id == "" && !d.DocumentID.Odd {
 		d.odd("_document_id: missing")
 	} else {
 		d.odd("_document_id: unusable")
@@ -213,13 +213,13 @@ func (d *decoding) when() *timestamppb.Timestamp {
 	said := false
 	for _, field := range [...]struct {
 		name  string
-		value scalar
+		value event.Scalar
 	}{{"@timestamp", d.Timestamp}, {"created_at", d.CreatedAt}} {
-		if field.value.text == "" && !field.value.odd {
+		if field.value.Text == "" && !field.value.Odd {
 			continue
 		}
 		said = true
-		if t := parseTime(field.value.text); t != nil {
+		if t := parseTime(field.value.Text); t != nil {
 			return t
 		}
 		d.odd(field.name + ": not a time")
@@ -255,7 +255,7 @@ func (d *decoding) actor() *curfewv1.Actor {
 	}
 	actor := &curfewv1.Actor{Type: curfewv1.ActorType_ACTOR_TYPE_PERSON, Id: id, Name: login}
 	switch {
-	case d.ActorIsBot.text == "true" || d.ActorIsAgent.text == "true" || strings.HasSuffix(login, "[bot]"):
+	case d.ActorIsBot.Text == "true" || d.ActorIsAgent.Text == "true" || strings.HasSuffix(login, "[bot]"):
 		actor.Type = curfewv1.ActorType_ACTOR_TYPE_APP
 	case login == "" || strings.ContainsAny(login, " \t"):
 		// No login has a space: that is GitHub itself.
@@ -271,11 +271,11 @@ func (d *decoding) actor() *curfewv1.Actor {
 }
 
 func (d *decoding) context() *curfewv1.Context {
-	ip := cmp.Or(d.ActorIP.text, d.Location.IP.text)
+	ip := cmp.Or(d.ActorIP.Text, d.Location.IP.Text)
 	c := &curfewv1.Context{
 		Ip:        event.IP(ip),
 		UserAgent: d.text("user_agent", d.UserAgent),
-		Country:   event.Clean(cmp.Or(d.Location.CountryCode.text, d.Location.CountryName.text)),
+		Country:   event.Clean(cmp.Or(d.Location.CountryCode.Text, d.Location.CountryName.Text)),
 	}
 	if ip != "" && c.GetIp() == "" {
 		d.odd("actor_ip: not an address")
@@ -293,8 +293,8 @@ func (d *decoding) outcome() *curfewv1.Outcome {
 		act == "failed" || act == "rejected_ref_update" || act == "proxy_security_header_unsatisfied"
 	status := curfewv1.OutcomeStatus_OUTCOME_STATUS_UNSPECIFIED
 	reason := ""
-	if code, err := strconv.Atoi(d.StatusCode.text); err == nil && d.action == "api.request" {
-		failed, reason = code >= 400, d.StatusCode.text
+	if code, err := strconv.Atoi(d.StatusCode.Text); err == nil && d.action == "api.request" {
+		failed, reason = code >= 400, d.StatusCode.Text
 		status = curfewv1.OutcomeStatus_OUTCOME_STATUS_SUCCESS
 	}
 	switch {
@@ -312,12 +312,12 @@ func (d *decoding) outcome() *curfewv1.Outcome {
 // changes are the values that the act changed, as far as the record says.
 func (d *decoding) changes() []*curfewv1.Change {
 	var list []*curfewv1.Change
-	add := func(field string, before, after scalar) {
-		if before.text != after.text {
-			list = append(list, &curfewv1.Change{Field: field, Before: event.Clean(before.text), After: event.Clean(after.text)})
+	add := func(field string, before, after event.Scalar) {
+		if before.Text != after.Text {
+			list = append(list, &curfewv1.Change{Field: field, Before: event.Clean(before.Text), After: event.Clean(after.Text)})
 		}
 	}
-	none := scalar{}
+	none := event.Scalar{}
 	family, act, _ := strings.Cut(d.action, ".")
 	given := strings.HasPrefix(act, "add_")
 	taken := strings.HasPrefix(act, "remove_") || strings.HasPrefix(act, "cancel_") || act == "revoke"
@@ -326,7 +326,7 @@ func (d *decoding) changes() []*curfewv1.Change {
 		// There the user is what was acted on.
 	case taken:
 		add("user", d.User, none)
-	case given || d.User.text != d.Actor.text:
+	case given || d.User.Text != d.Actor.Text:
 		// Who joined, or whom it is about.
 		add("user", none, d.User)
 	}
@@ -336,17 +336,17 @@ func (d *decoding) changes() []*curfewv1.Change {
 	case family == "team" && strings.Contains(act, "repository"):
 		add("repo", none, d.Repo)
 	}
-	if d.PreviousVisibility.text != "" {
+	if d.PreviousVisibility.Text != "" {
 		add("visibility", d.PreviousVisibility, d.Visibility)
 	}
 	add("permission", cmp.Or(d.OldPermission, d.OldRepoPermission), cmp.Or(d.Permission, d.NewRepoPermission))
 	add("base_role", d.OldRepoRole, d.NewRepoRole)
 	add("organization_role_name", none, d.Role)
-	if d.OldName.text != "" {
+	if d.OldName.Text != "" {
 		add("name", d.OldName, cmp.Or(d.Name, d.Repo))
 	}
-	if owner, _, both := strings.Cut(d.Repo.text, "/"); both && d.OldUser.text != "" {
-		add("owner", d.OldUser, scalar{text: owner})
+	if owner, _, both := strings.Cut(d.Repo.Text, "/"); both && d.OldUser.Text != "" {
+		add("owner", d.OldUser, event.Scalar{Text: owner})
 	}
 	add("value", d.OldValue, d.NewValue)
 	if act == "destroy" {
@@ -361,7 +361,7 @@ func (d *decoding) changes() []*curfewv1.Change {
 	if family == "protected_branch" {
 		add("branch", none, cmp.Or(d.Branch, d.Name))
 	}
-	add("config.url", none, scalar{text: hookURL(d.Config.URL.text)})
+	add("config.url", none, event.Scalar{Text: hookURL(d.Config.URL.Text)})
 	return list
 }
 

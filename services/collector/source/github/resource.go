@@ -35,39 +35,39 @@ func (d *decoding) resource() *curfewv1.Resource {
 }
 
 func (d *decoding) repo() *curfewv1.Resource {
-	name := cmp.Or(d.Repo.text, d.Repository.text)
+	name := cmp.Or(d.Repo.Text, d.Repository.Text)
 	if name == "" {
 		return nil
 	}
-	r := owned("repo", name, d.Org.text)
-	r.Visibility = event.Clean(d.Visibility.text)
-	if r.GetVisibility() == "" && (d.PublicRepo.text == "true" || d.RepositoryPublic.text == "true") {
+	r := owned("repo", name, d.Org.Text)
+	r.Visibility = event.Clean(d.Visibility.Text)
+	if r.GetVisibility() == "" && (d.PublicRepo.Text == "true" || d.RepositoryPublic.Text == "true") {
 		r.Visibility = "public"
 	}
 	return r
 }
 
 func (d *decoding) team() *curfewv1.Resource {
-	if d.Team.text == "" {
+	if d.Team.Text == "" {
 		return nil
 	}
-	return owned("team", d.Team.text, cmp.Or(d.Org.text, d.Business.text))
+	return owned("team", d.Team.Text, cmp.Or(d.Org.Text, d.Business.Text))
 }
 
 // org is the organisation; where only a repository is named, the one that owns it.
 func (d *decoding) org() *curfewv1.Resource {
-	owner, _, both := strings.Cut(cmp.Or(d.Repo.text, d.Repository.text), "/")
-	if d.Org.text == "" && both {
+	owner, _, both := strings.Cut(cmp.Or(d.Repo.Text, d.Repository.Text), "/")
+	if d.Org.Text == "" && both {
 		return single("org", owner)
 	}
-	return single("org", d.Org.text)
+	return single("org", d.Org.Text)
 }
 
-func (d *decoding) business() *curfewv1.Resource { return single("business", d.Business.text) }
+func (d *decoding) business() *curfewv1.Resource { return single("business", d.Business.Text) }
 
 // user is the account acted on; where the record names none but the actor, the actor's own.
 func (d *decoding) user() *curfewv1.Resource {
-	return single("user", cmp.Or(d.User.text, d.Actor.text))
+	return single("user", cmp.Or(d.User.Text, d.Actor.Text))
 }
 
 // owned is the resource of "owner/name", or of a name whose owner stands elsewhere.
@@ -95,16 +95,16 @@ func single(kind, id string) *curfewv1.Resource {
 func (d *decoding) app() *curfewv1.App {
 	family, _, _ := strings.Cut(d.action, ".")
 	a := &d.apps
-	id := cmp.Or(a.ApplicationClient.text, a.OAuthApplicationID.text, a.InstallationID.text)
-	name := cmp.Or(a.Integration.text, a.OAuthName.text, a.OAuthApplication.text, a.ApplicationName.text)
+	id := cmp.Or(a.ApplicationClient.Text, a.OAuthApplicationID.Text, a.InstallationID.Text)
+	name := cmp.Or(a.Integration.Text, a.OAuthName.Text, a.OAuthApplication.Text, a.ApplicationName.Text)
 	lists := []named{{"scopes", a.Scopes}}
 	switch {
 	case strings.HasPrefix(family, "integration"):
 		// Before integration was there, the app's name stood in name.
-		name = cmp.Or(name, d.Name.text)
+		name = cmp.Or(name, d.Name.Text)
 		lists = append(lists, named{"permissions", a.Permissions})
 	case family == "personal_access_token":
-		id, name = tokenID(a), cmp.Or(a.ProgrammaticName.text, name)
+		id, name = tokenID(a), cmp.Or(a.ProgrammaticName.Text, name)
 		lists = []named{{"permissions", a.Permissions}, {"scopes", a.Scopes}, {"token_scopes", a.TokenScopes}}
 	case family == "org_credential_authorization" || family == "oauth_access" || family == "oauth_authorization":
 		if id == "" && name == "" {
@@ -137,7 +137,7 @@ type named struct {
 
 // tokenID tells a token by GitHub's own id of it, else by its hash; never by the token.
 func tokenID(a *apps) string {
-	id := cmp.Or(a.ProgrammaticID.text, a.TokenID.text, a.HashedToken.text)
+	id := cmp.Or(a.ProgrammaticID.Text, a.TokenID.Text, a.HashedToken.Text)
 	if id == "" {
 		return ""
 	}

@@ -40,7 +40,7 @@ func (c cursor) String() string {
 // parseCursor reads what String wrote; "" is the start.
 func (s *Source) parseCursor(text string) (cursor, error) {
 	if text == "" {
-		from := s.now().Add(-s.config.Since).UTC().Truncate(time.Millisecond)
+		from := s.client.Now().Add(-s.config.Since).UTC().Truncate(time.Millisecond)
 		return cursor{From: from, Covered: from}, nil
 	}
 	var c cursor

@@ -45,7 +45,7 @@ func TestQueries(t *testing.T) {
 		}
 		page(w, "")
 	})
-	source.now = func() time.Time { return now }
+	source.client.Now = func() time.Time { return now }
 	type read struct {
 		query, covered string
 		more           bool
@@ -129,7 +129,7 @@ func TestRefusedPageTokenMakesTheQueryAgain(t *testing.T) {
 func TestQueryGoesNoFurtherBackThanGoogleKeeps(t *testing.T) {
 	source, asked := recorder(t, func(w http.ResponseWriter, _ url.Values, _ int) { page(w, "") })
 	now := time.Date(2026, time.September, 1, 0, 0, 0, 0, time.UTC)
-	source.now = func() time.Time { return now }
+	source.client.Now = func() time.Time { return now }
 	old := cursor{From: now.Add(-400 * 24 * time.Hour), Covered: now.Add(-400 * 24 * time.Hour)}
 	batch, err := source.Poll(t.Context(), "login", old.String())
 	if err != nil {

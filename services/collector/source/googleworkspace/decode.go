@@ -34,32 +34,32 @@ const (
 // https://developers.google.com/workspace/admin/reports/reference/rest/v1/activities/list.
 type activity struct {
 	ID struct {
-		Time            scalar `json:"time"`
-		UniqueQualifier scalar `json:"uniqueQualifier"`
-		ApplicationName scalar `json:"applicationName"`
-		CustomerID      scalar `json:"customerId"`
+		Time            event.Scalar `json:"time"`
+		UniqueQualifier event.Scalar `json:"uniqueQualifier"`
+		ApplicationName event.Scalar `json:"applicationName"`
+		CustomerID      event.Scalar `json:"customerId"`
 	} `json:"id"`
 	Actor struct {
-		CallerType  scalar `json:"callerType"`
-		Email       scalar `json:"email"`
-		ProfileID   scalar `json:"profileId"`
-		Key         scalar `json:"key"`
+		CallerType  event.Scalar `json:"callerType"`
+		Email       event.Scalar `json:"email"`
+		ProfileID   event.Scalar `json:"profileId"`
+		Key         event.Scalar `json:"key"`
 		Application struct {
-			ClientID scalar `json:"oauthClientId"`
-			Name     scalar `json:"applicationName"`
+			ClientID event.Scalar `json:"oauthClientId"`
+			Name     event.Scalar `json:"applicationName"`
 		} `json:"applicationInfo"`
 	} `json:"actor"`
-	IPAddress scalar `json:"ipAddress"`
+	IPAddress event.Scalar `json:"ipAddress"`
 	Network   struct {
-		RegionCode scalar `json:"regionCode"`
+		RegionCode event.Scalar `json:"regionCode"`
 	} `json:"networkInfo"`
 	Events []act `json:"events"`
 }
 
 // act is one entry of events[].
 type act struct {
-	Name       scalar      `json:"name"`
-	Parameters []parameter `json:"parameters"`
+	Name       event.Scalar `json:"name"`
+	Parameters []parameter  `json:"parameters"`
 }
 
 // decoding is one record on its way to its events.
@@ -142,13 +142,13 @@ func (d *decoding) event(a *act) *curfewv1.Event {
 func (d *decoding) odd(oddity string) { d.oddities = append(d.oddities, oddity) }
 
 // text is vendor text as it may stand in an event; what could not be kept is named.
-func (d *decoding) text(field string, s scalar) string {
-	if s.odd {
+func (d *decoding) text(field string, s event.Scalar) string {
+	if s.Odd {
 		d.odd(field + ": no text, number or boolean")
 	}
-	clean := event.Clean(s.text)
+	clean := event.Clean(s.Text)
 	// All text here is valid UTF-8, so cleaning makes it no shorter in any other way.
-	if len(clean) < len(s.text) {
+	if len(clean) < len(s.Text) {
 		d.odd(field + ": longer than a field may be; cut")
 	}
 	return clean
@@ -168,17 +168,17 @@ func (d *decoding) readHead() {
 	}
 	for _, field := range [...]struct {
 		name  string
-		value scalar
+		value event.Scalar
 	}{
 		{"id.uniqueQualifier", d.ID.UniqueQualifier}, {"id.customerId", d.ID.CustomerID},
 		{"actor.email", d.Actor.Email}, {"actor.profileId", d.Actor.ProfileID}, {"actor.key", d.Actor.Key},
 		{"actor.callerType", d.Actor.CallerType}, {"ipAddress", d.IPAddress},
 	} {
-		if field.value.odd {
+		if field.value.Odd {
 			d.odd(field.name + ": no text, number or boolean")
 		}
 	}
-	if ip := d.IPAddress.text; ip != "" && event.IP(ip) == "" {
+	if ip := d.IPAddress.Text; ip != "" && event.IP(ip) == "" {
 		d.odd("ipAddress: not an address")
 	}
 }
@@ -207,16 +207,16 @@ func (d *decoding) readSplit(record []byte) bool {
 // it is for a split record, whose halves share every part.
 func (d *decoding) key(record []byte, split bool) string {
 	id := &d.ID
-	if split || id.CustomerID.text == "" || id.ApplicationName.text == "" || id.Time.text == "" ||
-		id.UniqueQualifier.text == "" || len(d.Events) == 0 {
+	if split || id.CustomerID.Text == "" || id.ApplicationName.Text == "" || id.Time.Text == "" ||
+		id.UniqueQualifier.Text == "" || len(d.Events) == 0 {
 		return contentKey(record)
 	}
 	parts := make([]string, 0, 7+len(d.Events))
-	parts = append(parts, id.CustomerID.text, id.ApplicationName.text, id.Time.text, id.UniqueQualifier.text,
-		d.Actor.ProfileID.text, d.Actor.Email.text, d.Actor.Key.text)
+	parts = append(parts, id.CustomerID.Text, id.ApplicationName.Text, id.Time.Text, id.UniqueQualifier.Text,
+		d.Actor.ProfileID.Text, d.Actor.Email.Text, d.Actor.Key.Text)
 	head := len(parts)
 	for i := range d.Events {
-		parts = append(parts, d.Events[i].Name.text)
+		parts = append(parts, d.Events[i].Name.Text)
 	}
 	slices.Sort(parts[head:])
 	return event.ContentKey(parts...)
@@ -240,7 +240,7 @@ func contentKey(record []byte) string {
 
 func (d *decoding) actor() *curfewv1.Actor {
 	a := &d.Actor
-	email, profile, key := event.Clean(a.Email.text), event.Clean(a.ProfileID.text), event.Clean(a.Key.text)
+	email, profile, key := event.Clean(a.Email.Text), event.Clean(a.ProfileID.Text), event.Clean(a.Key.Text)
 	if profile == placeholderProfile {
 		profile = ""
 	}
@@ -251,7 +251,7 @@ func (d *decoding) actor() *curfewv1.Actor {
 	case actor.GetId() == "":
 		app := d.actorApp()
 		return &curfewv1.Actor{Type: curfewv1.ActorType_ACTOR_TYPE_APP, Id: app.GetId(), Name: app.GetName()}
-	case a.CallerType.text == "KEY" || strings.HasSuffix(email, ".gserviceaccount.com"):
+	case a.CallerType.Text == "KEY" || strings.HasSuffix(email, ".gserviceaccount.com"):
 		// A robot account or the system itself; its key has no e-mail.
 		actor.Type = curfewv1.ActorType_ACTOR_TYPE_SERVICE
 		actor.Name = key
@@ -266,11 +266,11 @@ func (d *decoding) actor() *curfewv1.Actor {
 // actorApp is the application that acted, by itself or for the actor.
 func (d *decoding) actorApp() *curfewv1.App {
 	info := &d.Actor.Application
-	return newApp(event.Clean(info.ClientID.text), event.Clean(info.Name.text), nil)
+	return newApp(event.Clean(info.ClientID.Text), event.Clean(info.Name.Text), nil)
 }
 
 func (d *decoding) context() *curfewv1.Context {
-	ip, country := event.IP(d.IPAddress.text), event.Clean(d.Network.RegionCode.text)
+	ip, country := event.IP(d.IPAddress.Text), event.Clean(d.Network.RegionCode.Text)
 	if ip == "" && country == "" {
 		return nil
 	}

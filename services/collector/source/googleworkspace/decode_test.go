@@ -4,52 +4,36 @@
 package googleworkspace
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
-	"errors"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/testing/protocmp"
 
-	"github.com/curfewhq/curfew/internal/catalog"
 	"github.com/curfewhq/curfew/internal/event"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+	"github.com/curfewhq/curfew/services/collector/sourcetest"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
-
-// corpus is a folder of real records that a developer may have beside the repository.
-const corpus = "../../../../../shared/corpus/google_workspace"
-
-// lines are the lines of a file.
-func lines(t testing.TB, path string) [][]byte {
-	t.Helper()
-	file, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
+func decoder() sourcetest.DecoderCase {
+	return sourcetest.DecoderCase{
+		Source:  source,
+		Decode:  Decode,
+		Records: "testdata/records.jsonl",
+		Golden:  "testdata/events.golden.jsonl",
+		Typical: 31,
+		Several: true,
+		Seeds:   []string{`{"events":{"name":"\ud800","parameters":[{"name":"x","messageValue":[]},null]},"actor":{"profileId":1e400}}`},
+		Corpus:  "../../../../../shared/corpus/google_workspace",
 	}
-	defer file.Close()
-	scanner := bufio.NewScanner(file)
-	scanner.Buffer(nil, 64<<20)
-	var all [][]byte
-	for scanner.Scan() {
-		all = append(all, bytes.Clone(scanner.Bytes()))
-	}
-	if err := scanner.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return all
 }
+
+func TestDecode(t *testing.T) { sourcetest.Decoder(t, decoder()) }
+
+func FuzzDecode(f *testing.F) { sourcetest.FuzzDecoder(f, decoder()) }
+
+func BenchmarkDecode(b *testing.B) { sourcetest.BenchmarkDecoder(b, decoder()) }
 
 func decode(t testing.TB, record string) []*curfewv1.Event {
 	t.Helper()
@@ -63,57 +47,6 @@ func decode(t testing.TB, record string) []*curfewv1.Event {
 		}
 	}
 	return events
-}
-
-func TestDecodeGolden(t *testing.T) {
-	const golden = "testdata/events.golden.jsonl"
-	var got bytes.Buffer
-	for _, record := range lines(t, "testdata/records.jsonl") {
-		for _, e := range decode(t, string(record)) {
-			text, err := protojson.Marshal(e)
-			if err != nil {
-				t.Fatal(err)
-			}
-			// protojson spaces its output differently from build to build, on purpose.
-			if err := json.Compact(&got, text); err != nil {
-				t.Fatal(err)
-			}
-			got.WriteByte('\n')
-		}
-	}
-	if *update {
-		if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got.String(), "\n")); diff != "" {
-		t.Errorf("events differ from %s (-want +got); if they should, run with -update:\n%s", golden, diff)
-	}
-}
-
-func TestDecodeUnreadable(t *testing.T) {
-	tests := []struct{ name, record, reason string }{
-		{"empty", "", "not JSON"},
-		{"text", "login_success", "not JSON"},
-		{"cut short", `{"id":{"applicationName":"log`, "not JSON"},
-		{"two objects", `{} {}`, "not JSON"},
-		{"a list", `[]`, "not an object"},
-		{"null", `null`, "not an object"},
-		{"too deep", `{"events":` + strings.Repeat(`[`, 20_000) + strings.Repeat(`]`, 20_000) + `}`, "nested too deeply"},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			events, err := Decode([]byte(test.record))
-			var unreadable *event.Unreadable
-			if !errors.As(err, &unreadable) || unreadable.Reason != test.reason {
-				t.Errorf("got %d events and error %v, want an Unreadable: %s", len(events), err, test.reason)
-			}
-		})
-	}
 }
 
 func TestDecodeID(t *testing.T) {
@@ -171,20 +104,6 @@ func TestDecodeID(t *testing.T) {
 	}
 }
 
-// What the acts of a record share is theirs alone: whoever changes one event changes no other.
-func TestDecodeSharesNothing(t *testing.T) {
-	for _, record := range lines(t, "testdata/records.jsonl") {
-		events := decode(t, string(record))
-		for i := 1; i < len(events); i++ {
-			a, b := events[i-1], events[i]
-			if a.GetActor() != nil && a.GetActor() == b.GetActor() || a.GetContext() != nil && a.GetContext() == b.GetContext() ||
-				a.GetApp() != nil && a.GetApp() == b.GetApp() || a.GetResource() != nil && a.GetResource() == b.GetResource() {
-				t.Errorf("%s and %s share a message", a.GetId(), b.GetId())
-			}
-		}
-	}
-}
-
 func TestDecodeIsBounded(t *testing.T) {
 	var many strings.Builder
 	for i := range 1500 {
@@ -216,94 +135,5 @@ func TestDecodeIsBounded(t *testing.T) {
 		strings.Repeat("s", 100_000)+`"]}]}]}`)[0]
 	if want := "parameters.scope: longer than a field may be; cut"; !slices.Contains(e.GetOddities(), want) {
 		t.Errorf("got oddities %q, want %q among them", e.GetOddities(), want)
-	}
-}
-
-// Real records decode, keep their action, and mean something to the catalogue.
-func TestDecodeCorpus(t *testing.T) {
-	files, err := filepath.Glob(corpus + "/*.jsonl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := catalog.Load()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		for i, record := range lines(t, file) {
-			for _, e := range decode(t, string(record)) {
-				if action, known := c.Action(source, e.GetFeed(), e.GetAction()); e.GetAction() != "" && (!known || action.Act == "") {
-					t.Errorf("%s:%d: %s/%s has no act", filepath.Base(file), i+1, e.GetFeed(), e.GetAction())
-				}
-				if kind := e.GetResource().GetKind(); kind != "" {
-					if _, known := c.Kind(source, kind); !known {
-						t.Errorf("%s:%d: kind %s has no class", filepath.Base(file), i+1, kind)
-					}
-				}
-			}
-		}
-	}
-}
-
-func FuzzDecode(f *testing.F) {
-	for _, record := range lines(f, "testdata/records.jsonl") {
-		f.Add(record)
-	}
-	f.Add([]byte(`{"events":{"name":"\ud800","parameters":[{"name":"x","messageValue":[]},null]},"actor":{"profileId":1e400}}`))
-	f.Fuzz(func(t *testing.T, record []byte) {
-		kept := bytes.Clone(record)
-		events, err := Decode(record)
-		if !bytes.Equal(kept, record) {
-			t.Fatal("the record was changed")
-		}
-		if err != nil {
-			var unreadable *event.Unreadable
-			if !errors.As(err, &unreadable) {
-				t.Fatalf("got error %v, want an Unreadable", err)
-			}
-			return
-		}
-		if len(events) == 0 {
-			t.Fatal("got no event")
-		}
-		seen := map[string]bool{}
-		for _, e := range events {
-			if err := event.Validate(e); err != nil {
-				t.Fatalf("not a valid event: %v", err)
-			}
-			if seen[e.GetId()] {
-				t.Fatalf("two events have the id %s", e.GetId())
-			}
-			seen[e.GetId()] = true
-			if path, kind := e.GetResource().GetPath(), e.GetResource().GetKind(); e.GetResource() != nil && (kind == "" || !strings.HasPrefix(path+"/", kind+"/")) {
-				t.Fatalf("got path %q of kind %q", path, kind)
-			}
-			// Marshalling refuses text that is not UTF-8.
-			if _, err := protojson.Marshal(e); err != nil {
-				t.Fatal(err)
-			}
-		}
-		again, err := Decode(kept)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(events, again, protocmp.Transform()); diff != "" {
-			t.Fatalf("decoded twice (-first +second):\n%s", diff)
-		}
-	})
-}
-
-func BenchmarkDecode(b *testing.B) {
-	records := lines(b, "testdata/records.jsonl")[:31]
-	size := 0
-	for _, record := range records {
-		size += len(record)
-	}
-	b.SetBytes(int64(size / len(records)))
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		if _, err := Decode(records[i%len(records)]); err != nil {
-			b.Fatal(err)
-		}
 	}
 }

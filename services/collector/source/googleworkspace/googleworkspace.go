@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/curfewhq/curfew/internal/config"
 	"github.com/curfewhq/curfew/internal/event"
+	"github.com/curfewhq/curfew/internal/vendorhttp"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
@@ -34,10 +34,6 @@ const (
 	// maxPage is the most records a page may have:
 	// https://developers.google.com/workspace/admin/reports/reference/rest/v1/activities/list.
 	maxPage = 1000
-	// timeout bounds one request.
-	timeout = 60 * time.Second
-	// maxBody bounds a page in bytes.
-	maxBody = 64 << 20
 )
 
 // defaultApplications are read where the configuration names none.
@@ -64,9 +60,7 @@ type Config struct {
 type Source struct {
 	config Config
 	base   *url.URL
-	client *http.Client
-	now    func() time.Time
-	pause  func(ctx context.Context, wait time.Duration) error
+	client *vendorhttp.Client
 
 	// tokens holds the access token, nil at first. Whoever takes it out puts one back, also while a new one is fetched:
 	// feeds that wait want the same one. Of a channel fmt prints the address, whatever the verb.
@@ -88,12 +82,10 @@ func New(c Config) (*Source, error) {
 	if c.Since == 0 {
 		c.Since = defaultSince
 	}
-	base, err := secureURL(c.URL)
+	base, err := vendorhttp.Host(c.URL)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("configure google_workspace: url: %w", err)
-	case base.Path != "" && base.Path != "/" || base.RawQuery != "" || base.Fragment != "":
-		return nil, errors.New("configure google_workspace: url: holds more than the host; leave out what follows it")
 	case !c.Credentials.IsSet():
 		return nil, errors.New("configure google_workspace: credentials: none are named; name the service account's key with {file: PATH} or {env: NAME}")
 	case !strings.Contains(c.Subject, "@"):
@@ -114,37 +106,12 @@ func New(c Config) (*Source, error) {
 	c.Applications = slices.Clone(c.Applications)
 	s := &Source{
 		config: c,
-		base:   &url.URL{Scheme: base.Scheme, Host: base.Host},
-		client: &http.Client{
-			Timeout: timeout,
-			// A redirect is an answer that is no page; following it would take the token elsewhere.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		now:    time.Now,
-		pause:  pause,
+		base:   base,
+		client: vendorhttp.New("google", judge),
 		tokens: make(chan *oauth2.Token, 1),
 	}
 	s.tokens <- nil
 	return s, nil
-}
-
-// secureURL is text as an address that a secret may travel to. Its errors do not repeat text, which may hold a password.
-func secureURL(text string) (*url.URL, error) {
-	u, err := url.Parse(text)
-	switch {
-	case err != nil || u.Host == "":
-		return nil, errors.New("not an address")
-	case u.User != nil:
-		return nil, errors.New("holds a user or a password; leave them out")
-	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
-		return nil, errors.New("a secret may travel by https alone")
-	}
-	return u, nil
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // Feeds returns the applications that are read.
@@ -191,13 +158,13 @@ func (s *Source) poll(ctx context.Context, feed, text string) (*curfewv1.EventBa
 		return nil, err
 	}
 	if at.PageToken == "" {
-		at.begin(s.now(), overlap(feed))
+		at.begin(s.client.Now(), overlap(feed))
 	}
 	page, err := s.list(ctx, feed, at)
-	var refused *refusedError
-	if errors.As(err, &refused) && refused.status == http.StatusBadRequest && at.PageToken != "" {
+	var refused *vendorhttp.Refused
+	if errors.As(err, &refused) && refused.Status == http.StatusBadRequest && at.PageToken != "" {
 		// A page token is good for its query alone, and for how long Google does not say: the query is made again.
-		at.PageToken, at.Asked = "", s.now()
+		at.PageToken, at.Asked = "", s.client.Now()
 		page, err = s.list(ctx, feed, at)
 	}
 	if err != nil {
@@ -206,7 +173,7 @@ func (s *Source) poll(ctx context.Context, feed, text string) (*curfewv1.EventBa
 	if page.NextPageToken != "" && page.NextPageToken == at.PageToken {
 		return nil, errors.New("read page: the next page is the same one")
 	}
-	batch := &curfewv1.EventBatch{Source: source, Feed: feed, Received: timestamppb.New(s.now())}
+	batch := &curfewv1.EventBatch{Source: source, Feed: feed, Received: timestamppb.New(s.client.Now())}
 	for _, record := range page.Items {
 		event.Append(batch, record, 0, Decode)
 	}

@@ -87,17 +87,18 @@ func newSource(t *testing.T, options sourcetest.Options) *Source {
 	// The token that the kit hands out is one already; how one is got has tests of its own.
 	setToken(source, options.Token)
 	if w, ok := options.Vendor.(*workspace); ok {
-		source.now = w.now
+		source.client.Now = w.now
 		source.config.Since = 6 * 24 * time.Hour
 	}
-	source.pause = func(ctx context.Context, wait time.Duration) error {
+	patient := source.client.Pause
+	source.client.Pause = func(ctx context.Context, wait time.Duration) error {
 		if options.Pausing != nil {
 			options.Pausing()
 		}
 		if options.Impatient {
-			wait = 0
+			return ctx.Err()
 		}
-		return pause(ctx, wait)
+		return patient(ctx, wait)
 	}
 	return source
 }

@@ -19,50 +19,14 @@ const (
 	maxText = 8 << 10
 )
 
-// scalar is a JSON string, number or boolean as text. Google writes 64-bit numbers as strings, log shippers write them
-// as numbers; neither may cost the event a field.
-type scalar struct {
-	text string
-	// odd is set where something else stands there: an object or a list.
-	odd bool
-}
-
-// UnmarshalJSON never fails: an error here would end the reading of the whole record.
-func (s *scalar) UnmarshalJSON(value []byte) error {
-	switch value[0] {
-	case '"':
-		if inner := value[1 : len(value)-1]; isPlain(inner) {
-			s.text = string(inner)
-			return nil
-		}
-		_ = json.Unmarshal(value, &s.text)
-	case '{', '[':
-		s.odd = true
-	case 'n':
-	default:
-		s.text = string(value)
-	}
-	return nil
-}
-
-// isPlain reports whether the inside of a JSON string stands for itself.
-func isPlain(inner []byte) bool {
-	for _, c := range inner {
-		if c == '\\' || c < 0x20 || c >= 0x80 {
-			return false
-		}
-	}
-	return true
-}
-
 // parameter is one entry of parameters[]: which key is present says its type.
 type parameter struct {
 	Name              string            `json:"name"`
-	Value             scalar            `json:"value"`
-	IntValue          scalar            `json:"intValue"`
-	BoolValue         scalar            `json:"boolValue"`
-	MultiValue        []scalar          `json:"multiValue"`
-	MultiIntValue     []scalar          `json:"multiIntValue"`
+	Value             event.Scalar      `json:"value"`
+	IntValue          event.Scalar      `json:"intValue"`
+	BoolValue         event.Scalar      `json:"boolValue"`
+	MultiValue        []event.Scalar    `json:"multiValue"`
+	MultiIntValue     []event.Scalar    `json:"multiIntValue"`
 	MessageValue      json.RawMessage   `json:"messageValue"`
 	MultiMessageValue []json.RawMessage `json:"multiMessageValue"`
 }
@@ -97,9 +61,9 @@ func (p *parameter) text() string {
 	if p == nil {
 		return ""
 	}
-	for _, s := range [...]*scalar{&p.Value, &p.BoolValue, &p.IntValue} {
-		if s.text != "" {
-			return event.Clean(s.text)
+	for _, s := range [...]*event.Scalar{&p.Value, &p.BoolValue, &p.IntValue} {
+		if s.Text != "" {
+			return event.Clean(s.Text)
 		}
 	}
 	return event.Clean(strings.Join(p.values(), ", "))
@@ -113,16 +77,16 @@ func (p *parameter) values() []string {
 	if len(list) == 0 {
 		list = p.MultiIntValue
 	}
-	if len(list) == 0 && p.Value.text != "" {
-		list = []scalar{p.Value}
+	if len(list) == 0 && p.Value.Text != "" {
+		list = []event.Scalar{p.Value}
 	}
 	var values []string
 	size := 0
 	for _, s := range list {
-		if s.text == "" {
+		if s.Text == "" {
 			continue
 		}
-		value := event.Clean(s.text)
+		value := event.Clean(s.Text)
 		if size += len(value); size > maxList || len(values) == maxValues {
 			break
 		}
@@ -141,9 +105,9 @@ func (a *act) long() string {
 		}
 		size := 0
 		for _, s := range p.MultiValue {
-			size += len(s.text)
+			size += len(s.Text)
 		}
-		if len(p.Value.text) > maxText || size > limit || len(p.MultiValue) > maxValues {
+		if len(p.Value.Text) > maxText || size > limit || len(p.MultiValue) > maxValues {
 			return event.Clean(p.Name)
 		}
 	}

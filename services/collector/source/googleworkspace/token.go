@@ -14,6 +14,8 @@ import (
 
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/jwt"
+
+	"github.com/curfewhq/curfew/internal/vendorhttp"
 )
 
 const (
@@ -72,13 +74,13 @@ func (s *Source) fetchToken(ctx context.Context) (*oauth2.Token, error) {
 	}
 	// The error of the package under use is text alone, so the transport keeps what went wrong.
 	transport := &remembering{base: http.DefaultTransport}
-	client := *s.client
+	client := *s.client.HTTP
 	client.Transport = transport
 	account := jwt.Config{
 		Email: k.ClientEmail, PrivateKey: []byte(k.PrivateKey), PrivateKeyID: k.PrivateKeyID,
 		Subject: s.config.Subject, Scopes: []string{scope}, TokenURL: cmp.Or(k.TokenURI, defaultTokenURL),
 	}
-	bounded, cancel := context.WithTimeout(context.WithValue(ctx, oauth2.HTTPClient, &client), timeout)
+	bounded, cancel := context.WithTimeout(context.WithValue(ctx, oauth2.HTTPClient, &client), client.Timeout)
 	defer cancel()
 	token, err := account.TokenSource(bounded).Token()
 	var refused *oauth2.RetrieveError
@@ -90,7 +92,7 @@ func (s *Source) fetchToken(ctx context.Context) (*oauth2.Token, error) {
 	case errors.As(err, &refused):
 		return nil, tokenRefusal(refused)
 	case transport.err != nil:
-		return nil, fmt.Errorf("ask for a token: %w", quiet(transport.err))
+		return nil, fmt.Errorf("ask for a token: %w", vendorhttp.Quiet(transport.err))
 	case !transport.asked:
 		return nil, errors.New("read credentials: the private key is none; make a new key of the service account")
 	}
@@ -108,7 +110,7 @@ func (s *Source) readKey() (*key, error) {
 		return nil, errors.New("read credentials: not the JSON key of a service account")
 	}
 	if k.TokenURI != "" {
-		if _, err := secureURL(k.TokenURI); err != nil {
+		if _, err := vendorhttp.Address(k.TokenURI); err != nil {
 			return nil, fmt.Errorf("read credentials: token_uri: %w", err)
 		}
 	}

@@ -42,7 +42,7 @@ func (c cursor) String() string {
 // parseCursor reads what String wrote; "" is the start.
 func (s *Source) parseCursor(text string) (cursor, error) {
 	if text == "" {
-		from := s.now().Add(-s.config.Since).UTC().Truncate(time.Millisecond)
+		from := s.client.Now().Add(-s.config.Since).UTC().Truncate(time.Millisecond)
 		return cursor{Next: s.since(from), Covered: from}, nil
 	}
 	var c cursor
@@ -102,7 +102,7 @@ func (s *Source) restart(c cursor) cursor {
 		from = c.Covered
 	}
 	from = from.Add(-overlap)
-	if oldest := s.now().Add(-retention); from.Before(oldest) {
+	if oldest := s.client.Now().Add(-retention); from.Before(oldest) {
 		from = oldest
 	}
 	c.Next = s.since(from)

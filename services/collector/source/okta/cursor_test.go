@@ -27,7 +27,7 @@ func TestCoverage(t *testing.T) {
 	})
 	start := time.Date(2026, time.March, 9, 8, 0, 0, 0, time.UTC)
 	now := start
-	source.now = func() time.Time { return now }
+	source.client.Now = func() time.Time { return now }
 	tests := []struct {
 		name        string
 		at          time.Time
@@ -90,7 +90,7 @@ func TestRefusedCursor(t *testing.T) {
 				page(w, r, strconv.Itoa(nth), test.body)
 			})
 			at := now
-			source.now = func() time.Time { return at }
+			source.client.Now = func() time.Time { return at }
 			batch, err := source.Poll(t.Context(), feed, "")
 			if err != nil {
 				t.Fatal(err)

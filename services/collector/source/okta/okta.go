@@ -9,8 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"net/url"
 	"time"
 
@@ -18,6 +16,7 @@ import (
 
 	"github.com/curfewhq/curfew/internal/config"
 	"github.com/curfewhq/curfew/internal/event"
+	"github.com/curfewhq/curfew/internal/vendorhttp"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
@@ -31,12 +30,6 @@ const (
 	retention = 90 * 24 * time.Hour
 	// overlap is how much is read again where a cursor is refused. That Okta's cursors end at all is not confirmed.
 	overlap = time.Hour
-	// timeout bounds one request; Okta itself gives up after 30 seconds.
-	timeout = 60 * time.Second
-	// maxWait bounds how long one Poll waits for Okta's rate limit.
-	maxWait = 5 * time.Minute
-	// maxBody bounds a page in bytes.
-	maxBody = 64 << 20
 )
 
 // Config is the org to read and the right to.
@@ -55,21 +48,19 @@ type Config struct {
 type Source struct {
 	config Config
 	base   *url.URL
-	client *http.Client
-	now    func() time.Time
-	pause  func(ctx context.Context, wait time.Duration) error
-	// maxBody bounds a page in bytes.
-	maxBody int64
+	client *vendorhttp.Client
 }
 
 // New returns a source for the org that c names. It talks to nobody yet and reads no secret; an error is a mistake in c
 // and says which.
 func New(c Config) (*Source, error) {
-	base, err := baseURL(c.URL)
-	if err != nil {
-		return nil, fmt.Errorf("configure okta: %w", err)
+	if c.URL == "" {
+		return nil, errors.New("configure okta: url: missing; give the org's address, such as https://shop.okta.com")
 	}
+	base, err := vendorhttp.Host(c.URL)
 	switch {
+	case err != nil:
+		return nil, fmt.Errorf("configure okta: url: %w", err)
 	case !c.Token.IsSet():
 		return nil, errors.New("configure okta: token: none is named; name one with {file: PATH} or {env: NAME}")
 	case c.PageSize < 0 || c.PageSize > maxPage:
@@ -83,41 +74,7 @@ func New(c Config) (*Source, error) {
 	if c.Since == 0 {
 		c.Since = defaultSince
 	}
-	return &Source{
-		config: c,
-		base:   base,
-		client: &http.Client{
-			Timeout: timeout,
-			// A redirect is an answer that is no page; following it would take the token elsewhere.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		now:     time.Now,
-		pause:   pause,
-		maxBody: maxBody,
-	}, nil
-}
-
-// baseURL is text as scheme and host alone. Its errors do not repeat text, which may hold a password.
-func baseURL(text string) (*url.URL, error) {
-	u, err := url.Parse(text)
-	switch {
-	case text == "":
-		return nil, errors.New("url: missing; give the org's address, such as https://shop.okta.com")
-	case err != nil || u.Host == "":
-		return nil, errors.New("url: not an address; give the org's, such as https://shop.okta.com")
-	case u.User != nil:
-		return nil, errors.New("url: holds a user or a password; leave them out, the token is named under token")
-	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
-		return nil, errors.New("url: holds more than the host; leave out what follows it")
-	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
-		return nil, errors.New("url: the token may travel by https alone")
-	}
-	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	return &Source{config: c, base: base, client: vendorhttp.New("okta", judge)}, nil
 }
 
 // Feeds returns the one feed there is, "system_log".
@@ -150,19 +107,19 @@ func (s *Source) poll(ctx context.Context, feedName, text string) (*curfewv1.Eve
 		return nil, err
 	}
 	answer, err := s.get(ctx, at.Next)
-	var refused *refusedError
-	if errors.As(err, &refused) && at.mayRestart(refused.status) {
+	var refused *vendorhttp.Refused
+	if errors.As(err, &refused) && at.mayRestart(refused.Status) {
 		at = s.restart(at)
 		answer, err = s.get(ctx, at.Next)
 	}
 	if err != nil {
 		return nil, err
 	}
-	records, err := split(answer.body)
+	records, err := split(answer.Body)
 	if err != nil {
 		return nil, err
 	}
-	next, err := s.nextLink(answer.header)
+	next, err := s.nextLink(answer.Header)
 	if err != nil {
 		return nil, err
 	}
@@ -170,16 +127,16 @@ func (s *Source) poll(ctx context.Context, feedName, text string) (*curfewv1.Eve
 	batch := &curfewv1.EventBatch{
 		Source:   source,
 		Feed:     feed,
-		Received: timestamppb.New(s.now()),
+		Received: timestamppb.New(s.client.Now()),
 		More:     len(records) >= at.limit(),
 	}
 	for _, record := range records {
 		event.Append(batch, record, 0, Decode)
 	}
 	at.Next = next
-	at.see(batch, answer.asked)
+	at.see(batch, answer.Asked)
 	if !batch.More {
-		batch.Coverage = at.cover(answer.asked)
+		batch.Coverage = at.cover(answer.Asked)
 	}
 	batch.Cursor = at.String()
 	return batch, nil

@@ -18,43 +18,6 @@ const (
 	maxScopeBytes = 64 << 10
 )
 
-// scalar is a JSON string, number or boolean as text: GitHub writes ids and times as either.
-type scalar struct {
-	text string
-	// odd is set where something else stands there: an object or a list.
-	odd bool
-}
-
-// UnmarshalJSON never fails: an error here would end the reading of the whole record. An empty text leaves s as it is.
-func (s *scalar) UnmarshalJSON(value []byte) error {
-	switch value[0] {
-	case '"':
-		inner := value[1 : len(value)-1]
-		if !isPlain(inner) {
-			_ = json.Unmarshal(value, &s.text)
-			s.odd = false
-		} else if len(inner) > 0 {
-			*s = scalar{text: string(inner)}
-		}
-	case '{', '[':
-		s.odd = true
-	case 'n':
-	default:
-		*s = scalar{text: string(value)}
-	}
-	return nil
-}
-
-// isPlain reports whether the inside of a JSON string stands for itself.
-func isPlain(inner []byte) bool {
-	for _, c := range inner {
-		if c == '\\' || c < 0x20 || c >= 0x80 {
-			return false
-		}
-	}
-	return true
-}
-
 // scopes are OAuth scopes or an app's permissions. They come as "repo,read:org", as a list, or as an object of
 // permission and level, which is read as "contents:write".
 type scopes struct {
@@ -63,7 +26,7 @@ type scopes struct {
 	cut bool
 }
 
-// UnmarshalJSON never fails, as scalar's.
+// UnmarshalJSON never fails, as an event.Scalar's.
 func (s *scopes) UnmarshalJSON(value []byte) error {
 	var read []string
 	switch value[0] {
@@ -72,18 +35,18 @@ func (s *scopes) UnmarshalJSON(value []byte) error {
 		_ = json.Unmarshal(value, &text)
 		read = strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 	case '[':
-		var list []scalar
+		var list []event.Scalar
 		_ = json.Unmarshal(value, &list)
 		for _, item := range list {
-			if item.text != "" {
-				read = append(read, item.text)
+			if item.Text != "" {
+				read = append(read, item.Text)
 			}
 		}
 	case '{':
-		var levels map[string]scalar
+		var levels map[string]event.Scalar
 		_ = json.Unmarshal(value, &levels)
 		for _, permission := range slices.Sorted(maps.Keys(levels)) {
-			read = append(read, permission+":"+levels[permission].text)
+			read = append(read, permission+":"+levels[permission].Text)
 		}
 	}
 	if len(read) == 0 {

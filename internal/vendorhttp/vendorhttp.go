@@ -1,0 +1,199 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package vendorhttp asks a vendor's API: it waits out the vendor's rate limit, bounds what it takes of an answer, and
+// keeps secrets out of every error. Which answer means "come back later", and what a refusal means to a person, is the
+// vendor's to say.
+package vendorhttp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+const (
+	// MaxWait bounds how long one Get waits for the vendor in all.
+	MaxWait = 5 * time.Minute
+	// MaxTries bounds how often one Get asks.
+	MaxTries = 6
+	// timeout bounds one request.
+	timeout = 60 * time.Second
+	// maxBody bounds a page in bytes, maxRefusal what is read of an answer that is none.
+	maxBody    = 64 << 20
+	maxRefusal = 16 << 10
+)
+
+// Client asks one vendor. It holds no secret, and is safe for concurrent use as long as its fields stay as they are.
+type Client struct {
+	// HTTP makes the requests. It follows no redirect, which could take a secret elsewhere.
+	HTTP *http.Client
+	// Header is sent with every request, besides Authorization, Accept and User-Agent.
+	Header http.Header
+	// MaxBody bounds a page in bytes.
+	MaxBody int64
+	// Now is the time.
+	Now func() time.Time
+	// Pause waits, or returns the context's error when that ends first.
+	Pause func(ctx context.Context, wait time.Duration) error
+
+	vendor string
+	judge  Judge
+}
+
+// Judge says what an answer with another status than 200 means.
+type Judge func(*Answer) Verdict
+
+// Verdict is what an answer that is no page means.
+type Verdict struct {
+	// Reason is the vendor's own word for what is wrong, if it has one: a known one, or one by Answer.Quote.
+	Reason string
+	// Advice is what a person can do, if anything.
+	Advice string
+	// Later is whether the same request may be granted later.
+	Later bool
+	// Wait is how long the vendor asks to wait until then; 0 where it does not say.
+	Wait time.Duration
+}
+
+// Refused is the error for an answer with another status than 200.
+type Refused struct {
+	Status int
+	text   string
+}
+
+func (r *Refused) Error() string { return r.text }
+
+// New returns a client for the vendor of that name, such as "okta".
+func New(vendor string, judge Judge) *Client {
+	return &Client{
+		HTTP: &http.Client{
+			Timeout:       timeout,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		MaxBody: maxBody,
+		Now:     time.Now,
+		Pause:   pause,
+		vendor:  vendor,
+		judge:   judge,
+	}
+}
+
+// Get asks for a page with the secret behind scheme, such as "Bearer", and returns an answer with status 200. Where the
+// vendor puts the request off, Get waits as long as it asks, or ever longer where it does not say, and asks again:
+// MaxTries times and for MaxWait at most. The error, an *Refused where there was an answer of another status, is one line
+// and holds neither the secret nor a word of the answer but the judge's Reason. It wraps the context's where that ended.
+func (c *Client) Get(ctx context.Context, address, scheme, secret string) (*Answer, error) {
+	var waited time.Duration
+	for try := 1; ; try++ {
+		answer, err := c.ask(ctx, address, scheme, secret)
+		if err != nil {
+			return nil, err
+		}
+		if answer.Status == http.StatusOK {
+			return answer, nil
+		}
+		verdict := c.judge(answer)
+		wait := verdict.Wait
+		if wait == 0 {
+			wait = time.Second << (try - 1)
+		}
+		// At least a second, so that no answer can make this a busy loop, and a tenth more at random, so that several who
+		// wait do not come back as one.
+		wait = min(max(wait, time.Second), MaxWait)
+		wait = min(wait+rand.N(wait/10), MaxWait)
+		if !verdict.Later || try >= MaxTries || waited+wait > MaxWait {
+			return nil, c.refused(answer, verdict)
+		}
+		waited += wait
+		if err := c.Pause(ctx, wait); err != nil {
+			return nil, fmt.Errorf("wait for %s to answer again: %w", c.vendor, err)
+		}
+	}
+}
+
+// ask makes one request.
+func (c *Client) ask(ctx context.Context, address, scheme, secret string) (*Answer, error) {
+	asked := c.Now()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, errors.New("make request: the address is not one")
+	}
+	for name, values := range c.Header {
+		request.Header[name] = values
+	}
+	if request.Header.Get("Accept") == "" {
+		request.Header.Set("Accept", "application/json")
+	}
+	request.Header.Set("Authorization", scheme+" "+secret)
+	request.Header.Set("User-Agent", "curfew")
+	response, err := c.HTTP.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s: %w", request.URL.Host, reason(ctx, err))
+	}
+	defer response.Body.Close()
+	answer := &Answer{Asked: asked, Status: response.StatusCode, Header: response.Header, now: c.Now(), redact: redactor(secret)}
+	limit := c.MaxBody
+	if answer.Status != http.StatusOK {
+		limit = maxRefusal
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
+	switch {
+	case answer.Status != http.StatusOK:
+		// Without a whole body the status alone has to do.
+		answer.Body = body[:min(int64(len(body)), limit)]
+	case err != nil:
+		return nil, fmt.Errorf("read page: %w", reason(ctx, err))
+	case int64(len(body)) > limit:
+		return nil, fmt.Errorf("read page: it is larger than %d bytes; set a smaller page_size", limit)
+	default:
+		answer.Body = body
+	}
+	return answer, nil
+}
+
+// reason is why a request came to nothing.
+func reason(ctx context.Context, err error) error {
+	if ended := ctx.Err(); ended != nil {
+		return ended
+	}
+	return Quiet(err)
+}
+
+func (c *Client) refused(answer *Answer, verdict Verdict) *Refused {
+	text := fmt.Sprintf("%s answered %d %s", c.vendor, answer.Status, http.StatusText(answer.Status))
+	if verdict.Reason != "" {
+		text += " (" + verdict.Reason + ")"
+	}
+	if verdict.Advice != "" {
+		text += "; " + verdict.Advice
+	}
+	return &Refused{Status: answer.Status, text: answer.Quote(text, 2<<10)}
+}
+
+// redactor returns text with the secret taken out, as it is and as an address or JSON would hold it.
+func redactor(secret string) func(text string) string {
+	if secret == "" {
+		return func(text string) string { return text }
+	}
+	const redacted = "REDACTED"
+	replacer := strings.NewReplacer(secret, redacted, url.QueryEscape(secret), redacted, url.PathEscape(secret), redacted)
+	return replacer.Replace
+}
+
+func pause(ctx context.Context, wait time.Duration) error {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
