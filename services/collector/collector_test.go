@@ -132,17 +132,23 @@ func TestALargePageBecomesSeveralBatches(t *testing.T) {
 	o.happen(700)
 	start(t, options(t, b, o, "one"))
 	batches := stored(t, b, 700)
-	if len(batches[0].GetEvents()) != maxEvents || batches[0].GetCursor() != "" || batches[0].GetCoverage() != nil || batches[0].GetRecords() != 0 {
-		t.Errorf("but for the last, parts of a page keep the old cursor and claim nothing: got %d events, cursor %q, %v", len(batches[0].GetEvents()), batches[0].GetCursor(), batches[0].GetCoverage())
+	if begin := batches[0]; len(begin.GetEvents()) != 0 || begin.GetCoverage() != nil {
+		t.Errorf("a lane begins with an empty batch that claims nothing: got %v", begin)
 	}
-	if last := batches[2]; last.GetCursor() == "" || last.GetCoverage() == nil || last.GetRecords() != 700 {
+	if first := batches[1]; len(first.GetEvents()) != maxEvents || first.GetCursor() != "" || first.GetCoverage() != nil || first.GetRecords() != 0 {
+		t.Errorf("but for the last, parts of a page keep the old cursor and claim nothing: got %d events, cursor %q, %v", len(first.GetEvents()), first.GetCursor(), first.GetCoverage())
+	}
+	if last := batches[3]; last.GetCursor() == "" || last.GetCoverage() == nil || last.GetRecords() != 700 {
 		t.Errorf("the last part has cursor, coverage and counts: got %q, %v, %d", last.GetCursor(), last.GetCoverage(), last.GetRecords())
 	}
 }
 
 func TestAPartOfAPageIsNotReadTwice(t *testing.T) {
 	b, o := bustest.New(t), newOrg(t, fake.OktaConfig{})
-	o.happen(700)
+	// A first read goes back a week: one page is far wider than the horizon, and its parts come back as they were.
+	for i := range 700 {
+		o.Add(fake.OktaEvent{Seed: 4, Number: uint64(i), Published: time.Now().Add(time.Duration(i-700) * 14 * time.Minute)}.JSON())
+	}
 	opts := options(t, b, o, "one")
 	// A crash behind the first part of a page: what a lane has written until then.
 	l := &lane{Options: opts, source: "okta", feed: "system_log", from: opts.Sources["okta"].Source}
@@ -153,17 +159,19 @@ func TestAPartOfAPageIsNotReadTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := &curfewv1.EventBatch{Format: 1, Tenant: "main", Source: "okta", Feed: "system_log", Received: page.GetReceived(), More: true}
-	for _, e := range page.GetEvents()[:maxEvents] {
-		first.Events = append(first.Events, l.complete(e))
-	}
-	if err := l.append(t.Context(), first); err != nil {
-		t.Fatal(err)
+	for from := range 2 {
+		part := &curfewv1.EventBatch{Format: 1, Tenant: "main", Source: "okta", Feed: "system_log", Received: page.GetReceived(), More: true}
+		for _, e := range page.GetEvents()[from*maxEvents : (from+1)*maxEvents] {
+			part.Events = append(part.Events, l.complete(e))
+		}
+		if err := l.append(t.Context(), part); err != nil {
+			t.Fatal(err)
+		}
 	}
 	start(t, opts)
 	batches := stored(t, b, 700)
-	if last := batches[len(batches)-1]; last.GetRepeats() != maxEvents {
-		t.Errorf("repeats: got %d, want %d", last.GetRepeats(), maxEvents)
+	if last := batches[len(batches)-1]; last.GetRepeats() != 2*maxEvents {
+		t.Errorf("repeats: got %d, want %d", last.GetRepeats(), 2*maxEvents)
 	}
 }
 
@@ -221,7 +229,7 @@ func TestNothingIsLostForBeingBadOrLarge(t *testing.T) {
 	o.Add(json.RawMessage(`["no", "object"]`), json.RawMessage(`17`), json.RawMessage(large))
 	start(t, options(t, b, o, "one"))
 	batches := stored(t, b, 2)
-	batch := batches[0]
+	batch := batches[1]
 	if batch.GetRecords() != 4 || len(batch.GetDeadLetters()) != 2 || len(batch.GetEvents()) != 2 {
 		t.Fatalf("got %d records, %d dead letters, %d events, want 4 = 2 + 2", batch.GetRecords(), len(batch.GetDeadLetters()), len(batch.GetEvents()))
 	}
@@ -292,10 +300,10 @@ func TestAQuietFeedWritesLittleAndCoversAll(t *testing.T) {
 	}
 	o.happen(1)
 	batches := stored(t, b, 1)
-	if len(batches) != 2 {
-		t.Fatalf("got %d batches, want one at the start and one with the event", len(batches))
+	if len(batches) != 3 {
+		t.Fatalf("got %d batches, want the lane's beginning, one read and one with the event", len(batches))
 	}
-	if until, from := batches[0].GetCoverage().GetUntil().AsTime(), batches[1].GetCoverage().GetFrom().AsTime(); !until.Equal(from) {
+	if until, from := batches[1].GetCoverage().GetUntil().AsTime(), batches[2].GetCoverage().GetFrom().AsTime(); !until.Equal(from) {
 		t.Errorf("coverage: got a gap from %v to %v", until, from)
 	}
 }

@@ -42,6 +42,7 @@ type lane struct {
 	// stored is when the newest batch was; unstored, where it is set, is since when coverage waits to be stored.
 	stored   time.Time
 	unstored *timestamppb.Timestamp
+	covers   bool // some coverage was stored since the lane was restored
 }
 
 // read restores the lane from the bus, then polls until ctx ends or something fails, and returns whether it stored
@@ -49,6 +50,13 @@ type lane struct {
 func (l *lane) read(ctx context.Context) (progressed bool, err error) {
 	if err := l.restore(ctx); err != nil {
 		return false, err
+	}
+	if l.last == 0 {
+		// A lane begins with an empty batch, so that a source that never answers is seen as a gap and not as nothing.
+		begin := &curfewv1.EventBatch{Format: bus.Format, Tenant: l.Tenant, Source: l.source, Feed: l.feed, Received: timestamppb.New(time.Now()), More: true}
+		if err := l.append(ctx, begin); err != nil {
+			return false, err
+		}
 	}
 	for {
 		page, err := l.from.Poll(ctx, l.feed, l.cursor)
@@ -75,7 +83,7 @@ func (l *lane) read(ctx context.Context) (progressed bool, err error) {
 // clocks that differ.
 func (l *lane) restore(ctx context.Context) error {
 	subject := bus.EventSubject(l.Tenant, l.source, l.feed)
-	l.stored, l.unstored = time.Time{}, nil
+	l.stored, l.unstored, l.covers = time.Time{}, nil, false
 	l.last, l.digest, l.cursor, l.newest, l.repeated = 0, nil, "", time.Time{}, window{horizon: l.from.Horizon(l.feed)}
 	last, err := l.Bus.Last(ctx, subject)
 	if errors.Is(err, bus.ErrNotFound) {
@@ -96,6 +104,9 @@ func (l *lane) restore(ctx context.Context) error {
 	if l.newest.IsZero() {
 		since = bus.From{}
 	}
+	// The newest batches may be parts of a page that is read again, however far back its events reach: nothing is
+	// forgotten until a page is whole.
+	l.repeated.hold = true
 	return l.Bus.Read(ctx, subject, since, func(m bus.Message) error {
 		stored := new(curfewv1.EventBatch)
 		if err := m.Decode(stored); err != nil {
@@ -114,6 +125,7 @@ func (l *lane) restore(ctx context.Context) error {
 func (l *lane) store(ctx context.Context, page *curfewv1.EventBatch) error {
 	events := page.GetEvents()
 	fresh := events[:0:0]
+	l.repeated.hold = true // until the page is whole
 	for _, e := range events {
 		if l.repeated.add(e) {
 			fresh = append(fresh, l.complete(e))
@@ -126,9 +138,9 @@ func (l *lane) store(ctx context.Context, page *curfewv1.EventBatch) error {
 			return err
 		}
 	}
-	if len(fresh)+len(page.GetDeadLetters()) == 0 && !page.GetMore() && page.GetCoverage() != nil && time.Since(l.stored) < quiet {
+	if len(fresh)+len(page.GetDeadLetters()) == 0 && !page.GetMore() && page.GetCoverage() != nil && l.covers && time.Since(l.stored) < quiet {
 		// Nothing came: where reading goes on is kept here until something does, or for a minute.
-		l.cursor = page.GetCursor()
+		l.cursor, l.repeated.hold = page.GetCursor(), false
 		if l.unstored == nil {
 			l.unstored = page.GetCoverage().GetFrom()
 		}
@@ -154,6 +166,7 @@ func (l *lane) store(ctx context.Context, page *curfewv1.EventBatch) error {
 			return err
 		}
 	}
+	l.repeated.hold = false
 	return nil
 }
 
@@ -229,6 +242,7 @@ func (l *lane) append(ctx context.Context, batch *curfewv1.EventBatch) error {
 	l.last, l.digest, l.cursor, l.stored = sequence, digest, batch.GetCursor(), time.Now()
 	l.Metrics.Collected(l.source, l.feed, int(batch.GetRecords()), len(batch.GetEvents()), int(batch.GetRepeats()))
 	if batch.GetCoverage() != nil {
+		l.covers = true
 		l.Metrics.Covered(l.source, l.feed, batch.GetCoverage().GetUntil().AsTime())
 	}
 	return nil
@@ -240,6 +254,7 @@ type window struct {
 	ids     map[[16]byte]time.Time
 	newest  time.Time
 	pruned  time.Time
+	hold    bool // forget nothing
 }
 
 // add notes an event and returns whether it is new.
@@ -260,7 +275,7 @@ func (w *window) add(e *curfewv1.Event) bool {
 	if at.After(w.newest) {
 		w.newest = at
 	}
-	if w.newest.Sub(w.pruned) > w.horizon/4+time.Minute {
+	if !w.hold && w.newest.Sub(w.pruned) > w.horizon/4+time.Minute {
 		w.prune()
 	}
 	return true

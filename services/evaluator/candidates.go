@@ -25,6 +25,7 @@ type candidates struct {
 type conjunct struct {
 	field  string // of the request
 	column int    // of the row
+	prefix bool   // the row's field may end in "*"
 	holds  func(request, row string) bool
 }
 
@@ -67,7 +68,7 @@ func newCandidates(matcher string, columns []string, rows [][]string, roles role
 		case "g2":
 			test.holds = classes.within
 		case "keyMatch":
-			test.holds = util.KeyMatch
+			test.holds, test.prefix = util.KeyMatch, true
 		default:
 			test.holds = func(a, b string) bool { return a == b }
 		}

@@ -98,8 +98,8 @@ func (c *classes) within(class, other string) bool { return c.above[class][other
 func (c *classes) sensitivity(class string) int { return c.byID[class].Sensitivity }
 
 // of returns the classes of data that an event touches, most sensitive first. What the user says of the object comes
-// before what the catalogue says of the action, and that before what it says of the kind of resource; what an app is
-// given is what its scopes open.
+// before what the catalogue says of the action (but for administration and consent, where both count), and that before
+// what it says of the kind of resource; what an app is given is what its scopes open.
 func (c *classes) of(e *curfewv1.Event, object string, action catalog.Action) []string {
 	var found []string
 	add := func(class string) {
@@ -121,7 +121,8 @@ func (c *classes) of(e *curfewv1.Event, object string, action catalog.Action) []
 			add(class)
 		}
 	}
-	if len(found) == 0 && action.Class != "" {
+	// Whoever names an object must not thereby lower what it means to change who may do what.
+	if action.Class != "" && (len(found) == 0 || action.Act == "administer" || action.Act == "consent") {
 		add(action.Class)
 	}
 	if len(found) == 0 {

@@ -172,8 +172,46 @@ func newEnforcer(modelText string, rows []row, classes *classes) (*enforcer, err
 		return nil, fmt.Errorf("read %s: %w", modelFile, err)
 	}
 	e.candidates = newCandidates(m["m"]["m"].Value, m["p"]["p"].Tokens, m["p"]["p"].Policy, e.roles, classes)
+	if err := e.checkFields(m["p"]["p"].Tokens, rows, classes); err != nil {
+		return nil, err
+	}
 	e.build, e.few = build, make(chan *casbin.Enforcer, 2*runtime.GOMAXPROCS(0))
 	return e, nil
+}
+
+// checkFields refuses what a row cannot mean: a mistyped deny would otherwise load, and deny nothing.
+func (e *enforcer) checkFields(columns []string, rows []row, classes *classes) error {
+	for _, r := range rows {
+		if r.kind != "p" {
+			continue
+		}
+		for i, value := range r.fields {
+			known, what := true, ""
+			switch columns[i] {
+			case "p_eft":
+				known, what = value == "allow" || value == "deny", "effect; it is allow or deny"
+			case "p_act":
+				known = value == "*" || slices.Contains(catalog.Acts(), value)
+				what = "act; there are " + strings.Join(catalog.Acts(), " ") + " and *"
+			case "p_class":
+				_, known = classes.byID[value]
+				known = known || value == "*" || value == "level:low" || value == "level:high"
+				what = "class; it is neither in the catalogue nor in " + classesFile
+			}
+			if !known {
+				return fmt.Errorf("read %s: line %d: %q is no %s", policyFile, r.line, value, what)
+			}
+		}
+		if e.candidates == nil {
+			continue
+		}
+		for _, test := range e.candidates.tests {
+			if star := strings.IndexByte(r.fields[test.column], '*'); test.prefix && star >= 0 && star != len(r.fields[test.column])-1 {
+				return fmt.Errorf("read %s: line %d: %q: Casbin's keyMatch takes everything behind a * for granted, so it can only stand at the end", policyFile, r.line, r.fields[test.column])
+			}
+		}
+	}
+	return nil
 }
 
 // takeRequest learns the order of the model's request.

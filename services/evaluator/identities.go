@@ -44,7 +44,7 @@ func readIdentities(content []byte) (*identities, error) {
 		}
 		ids.people[person.ID] = true
 		for _, email := range person.Emails {
-			if err := claim(ids.emails, strings.ToLower(strings.TrimSpace(email)), person.ID, "e-mail"); err != nil {
+			if err := claim(ids.emails, foldEmail(strings.TrimSpace(email)), person.ID, "e-mail"); err != nil {
 				return nil, err
 			}
 		}
@@ -71,25 +71,40 @@ func claim(owners map[string]string, key, person, what string) error {
 func (ids *identities) knows(person string) bool { return ids.people[person] }
 
 // person returns who an account belongs to. GitHub's log names people by login more often than by id, so there the
-// login counts as an account too.
+// login counts as an account too, but for one of digits alone, which could be another's id. An e-mail says who a person
+// is, and not who an app or a service is that carries one.
 func (ids *identities) person(source string, actor *curfewv1.Actor) (person string, known bool) {
 	if actor.GetId() != "" {
 		if person, known = ids.accounts[source+"/"+actor.GetId()]; known {
 			return person, true
 		}
 	}
-	if source == "github" && actor.GetName() != "" {
+	if source == "github" && strings.Trim(actor.GetName(), "0123456789") != "" {
 		if person, known = ids.accounts[source+"/"+actor.GetName()]; known {
 			return person, true
 		}
 	}
+	if actor.GetType() == curfewv1.ActorType_ACTOR_TYPE_APP || actor.GetType() == curfewv1.ActorType_ACTOR_TYPE_SERVICE {
+		return "", false
+	}
 	return ids.byEmail(actor.GetEmail())
+}
+
+// foldEmail makes the case of ASCII letters not count, and of no others: to fold all would make a letter that only looks
+// like another the same (U+212A, the Kelvin sign, folds to k).
+func foldEmail(email string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, email)
 }
 
 func (ids *identities) byEmail(email string) (person string, known bool) {
 	if email == "" {
 		return "", false
 	}
-	person, known = ids.emails[strings.ToLower(email)]
+	person, known = ids.emails[foldEmail(email)]
 	return person, known
 }
