@@ -209,11 +209,14 @@ func readFile(name string, in io.Reader, hand func(*chunk) error) (err error) {
 		in = file
 	}
 	reader := bufio.NewReaderSize(in, 1<<16)
+	if mark, err := reader.Peek(3); err == nil && string(mark) == "\xef\xbb\xbf" {
+		_, _ = reader.Discard(3) // a byte order mark is no part of the first record; it has just been seen, so it is there
+	}
 	c, size := newChunk(), 0
 	for number := uint64(1); ; number++ {
 		text, cut, err := readLine(reader)
 		if err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("read %s: %w", name, err)
+			return fmt.Errorf("read %s: %w", name, unwrapped(err))
 		}
 		if len(bytes.TrimSpace(text)) > 0 {
 			c.lines = append(c.lines, line{number, text, cut})

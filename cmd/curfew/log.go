@@ -176,7 +176,7 @@ func headerLines(h *curfewv1.QueryHeader) []string {
 		{"verdict", orWord(q.GetVerdict() != 0, strings.ToLower(verdictWord(q.GetVerdict())), "")},
 	} {
 		if f.value != "" {
-			filters = append(filters, f.name+"="+f.value)
+			filters = append(filters, fmt.Sprintf("%s=%q", f.name, f.value))
 		}
 	}
 	lines = append(lines, "Filters: "+orWord(len(filters) > 0, strings.Join(filters, ", "), "none"))
@@ -187,6 +187,9 @@ func headerLines(h *curfewv1.QueryHeader) []string {
 	for _, lane := range h.GetCoverage() {
 		text := fmt.Sprintf("Coverage of %s/%s: %s", lane.GetSource(), lane.GetFeed(), orWord(len(lane.GetCovered()) > 0, spans(lane.GetCovered()), "none"))
 		text += "; gaps: " + orWord(len(lane.GetGaps()) > 0, spans(lane.GetGaps()), "none")
+		if len(lane.GetMissingBehind()) > 0 {
+			text += fmt.Sprintf("; DECISIONS ARE MISSING behind %d", lane.GetMissingBehind())
+		}
 		if lane.GetDeadLetters() > 0 {
 			text += fmt.Sprintf("; %d records could not be read", lane.GetDeadLetters())
 		}

@@ -87,6 +87,8 @@ Start with "curfew demo": an invented shop on this machine, with no account anyw
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the answer is "no" (violations found ...).`,
 		Version:       version(),
+		Args:          arguments(cobra.NoArgs),
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

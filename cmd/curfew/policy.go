@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -76,6 +77,7 @@ func printExplanation(out io.Writer, answer *curfewv1.ExplainDecisionResponse, a
 		return err
 	}
 	fmt.Fprintf(&text, "%s: %s\n", verdictWord(d.GetVerdict()), plain(d.GetReason()))
+	fmt.Fprintf(&text, "  judged by the classes %s; an event's action can add one, name it with --class\n", strings.Join(d.GetClasses(), ", "))
 	if row := d.GetRow(); row != nil {
 		fmt.Fprintf(&text, "  decided by %s:%d  %s\n", row.GetFile(), row.GetLine(), row.GetText())
 	}

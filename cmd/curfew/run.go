@@ -206,6 +206,9 @@ func openSources(s system) (map[string]collector.Configured, error) {
 		if err != nil {
 			return nil, fmt.Errorf("source %s: %w", name, err)
 		}
+		if keys.Interval < 0 {
+			return nil, fmt.Errorf("source %s: interval %v is before it began; write a length of time, such as 15s", name, keys.Interval)
+		}
 		if sources[name], err = collector.Open(name, rest, keys.Interval); err != nil {
 			return nil, fmt.Errorf("source %s: %w", name, err)
 		}

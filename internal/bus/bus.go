@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -51,6 +52,7 @@ type Bus struct {
 	embedded *embedded
 	replicas int
 	log      *slog.Logger
+	refused  atomic.Pointer[error] // why the newest write was refused; nil = it was taken
 }
 
 // ErrConflict says that somebody else wrote to the subject since the sequence that Append was given: the writer's
@@ -150,13 +152,16 @@ func (b *Bus) Close() error {
 	return nil
 }
 
-// Ready says whether the bus can be written to now. Nil means yes.
+// Ready says whether the bus can be written to now. Nil means that it answers and took the newest write.
 func (b *Bus) Ready(ctx context.Context) error {
 	if !b.conn.IsConnected() {
 		return errors.New("NATS is not connected")
 	}
 	if _, err := b.js.AccountInfo(ctx); err != nil {
 		return fmt.Errorf("ask JetStream: %w", err)
+	}
+	if refused := b.refused.Load(); refused != nil {
+		return *refused
 	}
 	return nil
 }
@@ -211,10 +216,23 @@ func (b *Bus) publish(ctx context.Context, subject string, data []byte, option j
 	if isConflict(err) {
 		return 0, fmt.Errorf("append to %s: %w", subject, ErrConflict)
 	}
-	if err != nil {
-		return 0, fmt.Errorf("publish to %s: %w", subject, err)
+	if isFull(err) {
+		err = fmt.Errorf("%w: the disk is full, or as full as NATS lets it be (an embedded one: three quarters of what was free at its start); free space and start again", err)
 	}
+	if err != nil {
+		err = fmt.Errorf("publish to %s: %w", subject, err)
+		b.refused.Store(&err)
+		return 0, err
+	}
+	b.refused.Store(nil)
 	return ack.Sequence, nil
+}
+
+// isFull is whether a write was refused for want of room: error 10023, "insufficient resources", of
+// https://github.com/nats-io/nats-server/blob/main/server/errors.json.
+func isFull(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && (api.ErrorCode == 10023 || api.ErrorCode == 10047)
 }
 
 // isConflict is whether a write was refused because its expected sequence was not the last. The server has two codes

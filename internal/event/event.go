@@ -31,7 +31,7 @@ const maxField = 8 << 10
 type Unreadable struct {
 	// Reason groups like failures in a few words, such as "not JSON".
 	Reason string
-	// Detail says what exactly was wrong. It holds no byte of the record.
+	// Detail says what exactly was wrong. It holds at most the one character of the record that the parser stumbled over.
 	Detail string
 }
 

@@ -17,6 +17,16 @@ type coverage struct {
 	source, feed string
 	deadLetters  uint64
 	spans        []span
+	last         uint64   // sequence of the newest batch seen; 0 = none yet
+	missing      []uint64 // sequences behind which one is missing
+}
+
+// follow notes a batch and what it says came before it. Before the first one seen others may have been kept no longer.
+func (c *coverage) follow(sequence, previous uint64) {
+	if c.last != 0 && previous != c.last {
+		c.missing = append(c.missing, c.last)
+	}
+	c.last = sequence
 }
 
 type span struct{ from, until time.Time }
@@ -38,7 +48,7 @@ func (c *coverage) add(from, until time.Time) {
 // message says what of the window was covered and what was not. A window without a beginning begins at the lane's first
 // span; one without an end ends now.
 func (c *coverage) message(from, until *timestamppb.Timestamp, now time.Time) *curfewv1.LaneCoverage {
-	answer := &curfewv1.LaneCoverage{Source: c.source, Feed: c.feed, DeadLetters: c.deadLetters}
+	answer := &curfewv1.LaneCoverage{Source: c.source, Feed: c.feed, DeadLetters: c.deadLetters, MissingBehind: c.missing}
 	slices.SortFunc(c.spans, func(a, b span) int { return a.from.Compare(b.from) })
 	merged := &coverage{}
 	for _, s := range c.spans {

@@ -290,8 +290,8 @@ func TestQuery(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if api["decisions.query"] != 4 || api["decisions.export"] != 1 {
-		t.Errorf("recorded calls: got %v, want 4 queries and 1 export", api)
+	if api["decisions.query"] != 5 || api["decisions.export"] != 1 {
+		t.Errorf("recorded calls: got %v, want 5 queries, one of them refused, and 1 export", api)
 	}
 }
 
@@ -330,5 +330,75 @@ func TestACallThePolicyDeniesIsRecordedToo(t *testing.T) {
 	batch := new(curfewv1.EventBatch)
 	if err := m.Decode(batch); err != nil || batch.GetEvents()[0].GetOutcome().GetStatus() != curfewv1.OutcomeStatus_OUTCOME_STATUS_FAILURE {
 		t.Fatalf("got %v, %v", batch, err)
+	}
+}
+
+// A header must not look better than the log is: a lane that never gave anything is a gap, and a batch that is gone is
+// said.
+func TestTheHeaderSaysWhatIsMissing(t *testing.T) {
+	b := bustest.New(t)
+	conn, ctx := dialAPI(t, b, nil)
+	n := feed(t, b, 5)
+	decided(t, b, n)
+	subject := bus.DecisionSubject("main", "google_workspace", "drive")
+	last, err := b.Last(t.Context(), subject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Two batches as a damaged stream shows them: the one between is gone, and so the second points at nothing seen.
+	hole := &curfewv1.DecisionBatch{Format: 1, Tenant: "main", Source: "google_workspace", Feed: "drive", EventSequence: 99, PreviousSequence: last.Sequence + 7, Received: timestamppb.Now()}
+	if _, err := b.Append(t.Context(), subject, last.Sequence, hole); err != nil {
+		t.Fatal(err)
+	}
+	silent := &curfewv1.DecisionBatch{Format: 1, Tenant: "main", Source: "okta", Feed: "system_log", Received: timestamppb.Now()}
+	if _, err := b.Append(t.Context(), bus.DecisionSubject("main", "okta", "system_log"), 0, silent); err != nil {
+		t.Fatal(err)
+	}
+	header, _, err := query(t, ctx, conn, &curfewv1.QueryDecisionsRequest{From: timestamppb.New(time.Now().Add(-time.Hour))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(header.GetCoverage()) != 2 {
+		t.Fatalf("got lanes %v, want two", header.GetCoverage())
+	}
+	drive, okta := header.GetCoverage()[0], header.GetCoverage()[1]
+	if got := drive.GetMissingBehind(); len(got) != 1 || got[0] != last.Sequence {
+		t.Errorf("missing behind: got %v, want %d", got, last.Sequence)
+	}
+	if len(okta.GetCovered()) != 0 || len(okta.GetGaps()) != 1 {
+		t.Errorf("a silent lane: got %v, want one gap", okta)
+	}
+}
+
+// Where EVENTS lost its end and gives its sequences out again, going on would leave new events unjudged for ever.
+func TestEventsThatBeganAgainAreNotTakenForJudged(t *testing.T) {
+	b := bustest.New(t)
+	n := feed(t, b, 5, 5)
+	stop := start(t, options(t, b, "one"))
+	decided(t, b, n)
+	stop()
+	subject := bus.DecisionSubject("main", "google_workspace", "drive")
+	last, err := b.Last(t.Context(), subject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest := new(curfewv1.DecisionBatch)
+	if err := last.Decode(newest); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*curfewv1.DecisionBatch){
+		"another batch under the number": func(d *curfewv1.DecisionBatch) { d.EventDigest = []byte("other") },
+		"a number to come":               func(d *curfewv1.DecisionBatch) { d.EventSequence += 100 },
+	} {
+		changed := &curfewv1.DecisionBatch{EventSequence: newest.GetEventSequence(), EventDigest: newest.GetEventDigest()}
+		o := options(t, b, "two")
+		l := &lane{evaluator: &evaluator{Options: o}, source: "google_workspace", feed: "drive"}
+		if err := l.checkEvents(t.Context(), changed); err != nil {
+			t.Errorf("the batch that was judged: got %v", err)
+		}
+		change(changed)
+		if err := l.checkEvents(t.Context(), changed); err == nil {
+			t.Errorf("%s: got nil", name)
+		}
 	}
 }

@@ -47,7 +47,7 @@ type Judge struct {
 func (j *Judge) Decide(e *curfewv1.Event) *curfewv1.Decision {
 	d := &curfewv1.Decision{
 		EventId: e.GetId(), Time: e.GetTime(), Source: e.GetSource(), Feed: e.GetFeed(), Dom: j.Tenant,
-		Act: e.GetAct(), Action: clip(e.GetAction()), Outcome: e.GetOutcome().GetStatus(), Verdict: curfewv1.Verdict_VERDICT_UNKNOWN,
+		Act: e.GetAct(), Action: clip(scrub(e.GetAction())), Outcome: e.GetOutcome().GetStatus(), Verdict: curfewv1.Verdict_VERDICT_UNKNOWN,
 	}
 	at, why := placeTime(e)
 	policy, start := j.Policies(at)
@@ -68,7 +68,7 @@ func (j *Judge) Decide(e *curfewv1.Event) *curfewv1.Decision {
 	case why != "":
 		d.Reason = why
 	case !known || e.GetAct() == "":
-		d.Reason = fmt.Sprintf("the catalogue does not know the action %q, so it cannot be said what was done", clip(e.GetAction()))
+		d.Reason = fmt.Sprintf("the catalogue does not know the action %q, so it cannot be said what was done", d.GetAction())
 	default:
 		j.ask(d, policy, request{sub: subject, dom: j.Tenant, obj: object, act: e.GetAct()})
 	}
@@ -106,7 +106,7 @@ func (j *Judge) name(d *curfewv1.Decision, e *curfewv1.Event, policy *Policy, ac
 		if app == "" {
 			app = "name=" + e.GetApp().GetName()
 		}
-		d.Person, d.Subject = d.Subject, "app:"+e.GetSource()+"/"+event.Escape(app)
+		d.Person, d.Subject = d.Subject, "app:"+e.GetSource()+"/"+j.appID(app)
 	}
 	if d.Subject == "" {
 		return "unknown:" + e.GetSource()
@@ -132,18 +132,49 @@ func (j *Judge) subject(source string, actor *curfewv1.Actor, policy *Policy) st
 	if id == "" {
 		return ""
 	}
+	kind := actor.GetType()
+	if kind == curfewv1.ActorType_ACTOR_TYPE_APP {
+		return "app:" + source + "/" + j.appID(id)
+	}
+	if kind != curfewv1.ActorType_ACTOR_TYPE_SERVICE && (actor.GetId() == "" || !isOpaque(id)) {
+		id = j.token(id) // a name, an e-mail or an address
+	}
 	id = event.Escape(id)
-	switch actor.GetType() {
-	case curfewv1.ActorType_ACTOR_TYPE_APP:
-		return "app:" + source + "/" + id
+	switch kind {
 	case curfewv1.ActorType_ACTOR_TYPE_SERVICE:
 		if source == Self {
 			return "service:" + id // Curfew's own callers are named as the policy names them
 		}
 		return "service:" + source + "/" + id
-	case curfewv1.ActorType_ACTOR_TYPE_PERSON, curfewv1.ActorType_ACTOR_TYPE_UNSPECIFIED:
+	case curfewv1.ActorType_ACTOR_TYPE_APP, curfewv1.ActorType_ACTOR_TYPE_PERSON, curfewv1.ActorType_ACTOR_TYPE_UNSPECIFIED:
 	}
-	return "unknown:" + source + "/" + j.pseudonym(policy, id)
+	return "unknown:" + source + "/" + id
+}
+
+// appID is an app's id fit for a record. An e-mail is a person's, but for those that Google gives service accounts.
+func (j *Judge) appID(id string) string {
+	if strings.Contains(id, "@") && !strings.HasSuffix(id, ".gserviceaccount.com") {
+		return j.token(id)
+	}
+	return event.Escape(id)
+}
+
+// isOpaque is whether an id tells nothing of whom it stands for: letters, digits and "._-", and no address.
+func isOpaque(id string) bool {
+	return event.IP(id) == "" && strings.IndexFunc(id, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r))
+	}) < 0
+}
+
+// scrub takes out of a text of the vendor's what reads as an e-mail or an address.
+func scrub(text string) string {
+	words := strings.Fields(text)
+	for i, word := range words {
+		if strings.Contains(word, "@") || event.IP(strings.Trim(word, "()[],;\"'")) != "" {
+			words[i] = "~"
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // pseudonymise replaces each part of an object that reads as an e-mail.
@@ -166,8 +197,13 @@ func (j *Judge) pseudonym(policy *Policy, name string) string {
 	if person, known := policy.identities.byEmail(name); known {
 		return "person:" + person
 	}
+	return j.token(name)
+}
+
+// token stands in records for a name, the same for the same name under the same key.
+func (j *Judge) token(name string) string {
 	mac := hmac.New(sha256.New, j.Pseudonyms)
-	mac.Write([]byte(strings.ToLower(name)))
+	mac.Write([]byte(foldEmail(name)))
 	return "~" + hex.EncodeToString(mac.Sum(nil)[:8])
 }
 

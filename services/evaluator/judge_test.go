@@ -52,6 +52,13 @@ func TestDecide(t *testing.T) {
 		{"support exports", driveEvent("sam@linden-lark.example.com", "download", "export"), nil, violation, "person:sam", "no row allows export of pii.contact (sensitivity 4) to person:sam", ""},
 		{"deny beats allow", driveEvent("ida@linden-lark.example.com", "change_user_access", "share"), nil, violation, "person:ida", "denies share", "p, role:anyone, *, *, customer, share, deny"},
 		{"a stranger", driveEvent("eve@elsewhere.example.com", "view", "read"), nil, violation, "unknown:google_workspace/1001", "an account that belongs to nobody known", ""},
+		{"a letter that only looks like another", driveEvent("İda@linden-lark.example.com", "view", "read"), nil, violation, "unknown:google_workspace/1001", "", ""},
+		{"the Kelvin sign", driveEvent("\u212Aim@linden-lark.example.com", "view", "read"), nil, violation, "unknown:google_workspace/1001", "", ""},
+		{"an app with a person's e-mail", driveEvent("ann@linden-lark.example.com", "download", "export"), func(e *curfewv1.Event) { e.Actor.Type = curfewv1.ActorType_ACTOR_TYPE_APP }, violation, "app:google_workspace/1001", "", ""},
+		{"a name does not lower administration", driveEvent("max@linden-lark.example.com", "group.privilege.grant", "administer"), func(e *curfewv1.Event) {
+			e.Source, e.Feed = "okta", "system_log"
+			e.Resource = &curfewv1.Resource{Path: "group/00g1", Kind: "group", Name: "Orders"}
+		}, violation, "person:max", "administer of admin", ""},
 		{"nobody named", driveEvent("", "view", "read"), func(e *curfewv1.Event) { e.Actor = nil }, unknown, "", "names nobody", ""},
 		{"nobody named, nothing sensitive", driveEvent("", "view", "read"), func(e *curfewv1.Event) {
 			e.Actor, e.Feed, e.Action, e.Act, e.Resource = nil, "login", "login_success", "login", nil
@@ -105,6 +112,27 @@ func TestADecisionHoldsNoEMail(t *testing.T) {
 	e.Resource.Path = "user/ann@linden-lark.example.com"
 	if got := judge.Decide(e).GetObject(); got != "google_workspace/user/person:ann" {
 		t.Errorf("got %s", got)
+	}
+}
+
+func TestARecordNamesNobodyByWhatTheVendorPutWhereAnIDBelongs(t *testing.T) {
+	judge := exampleJudge(t)
+	for _, actor := range []*curfewv1.Actor{
+		{Name: "Jane Doe"}, {Id: "Jane Doe"}, {Id: "203.0.113.9"}, {Id: "2001:db8::1"}, {Id: "jane@example.net"}, {Email: "jane@example.net"},
+		{Id: "jane@example.net", Type: curfewv1.ActorType_ACTOR_TYPE_APP},
+	} {
+		e := driveEvent("", "view of jane@example.net from 203.0.113.9", "")
+		e.Actor = actor
+		text := judge.Decide(e).String()
+		for _, leak := range []string{"Jane", "Doe", "203.0.113.9", "2001", "jane@"} {
+			if strings.Contains(text, leak) {
+				t.Errorf("actor %v: the record holds %q: %s", actor, leak, text)
+			}
+		}
+	}
+	login := judge.Decide(&curfewv1.Event{Source: "github", Received: timestamppb.New(morning.Add(time.Hour)), Time: timestamppb.New(morning.Add(time.Hour)), Actor: &curfewv1.Actor{Id: "999", Name: "583231"}})
+	if strings.HasPrefix(login.GetSubject(), "person:") {
+		t.Errorf("got %s", login.GetSubject())
 	}
 }
 

@@ -4,6 +4,7 @@
 package evaluator
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +44,9 @@ func (l *lane) judge(ctx context.Context) (progressed bool, err error) {
 			return false, err
 		}
 		last, judged = newest.Sequence, batch.GetEventSequence()
+		if err := l.checkEvents(ctx, batch); err != nil {
+			return false, err
+		}
 	}
 	// Judging takes the cores and writing waits for the disk, so the next batch is judged while one is written.
 	judgedBatches := make(chan *considered, 1)
@@ -72,6 +76,28 @@ func (l *lane) judge(ctx context.Context) (progressed bool, err error) {
 	return progressed, err
 }
 
+// checkEvents refuses to go on behind decisions whose events are not what EVENTS holds under their sequence: a stream
+// that lost its end gives the same sequences again, and what is new under them would never be judged.
+func (l *lane) checkEvents(ctx context.Context, newest *curfewv1.DecisionBatch) error {
+	subject := bus.EventSubject(l.Tenant, l.source, l.feed)
+	stored, err := l.Bus.At(ctx, subject, newest.GetEventSequence())
+	if errors.Is(err, bus.ErrNotFound) {
+		last, err := l.Bus.Last(ctx, bus.All("event"))
+		if err == nil && last.Sequence > newest.GetEventSequence() {
+			return nil // kept no longer
+		}
+		if err != nil && !errors.Is(err, bus.ErrNotFound) {
+			return err
+		}
+	} else if err != nil {
+		return err
+	}
+	if err == nil && stored.Subject == subject && bytes.Equal(stored.Digest(), newest.GetEventDigest()) {
+		return nil
+	}
+	return fmt.Errorf("go on behind event batch %d: EVENTS does not hold the batch that was judged under this number; the stream has lost its end or was replaced: restore it from a backup, or start with a new data directory", newest.GetEventSequence())
+}
+
 // considered is an event batch that has been judged, and not yet written.
 type considered struct {
 	batch      *curfewv1.EventBatch
@@ -90,7 +116,7 @@ func (l *lane) consider(message bus.Message) *considered {
 		c.batch, c.raw = &curfewv1.EventBatch{Received: timestamppb.New(message.Time)}, message.Data
 	}
 	c.answer, c.findings, c.failures = l.decide(c.batch)
-	c.answer.EventSequence = message.Sequence
+	c.answer.EventSequence, c.answer.EventDigest = message.Sequence, message.Digest()
 	return c
 }
 
@@ -112,6 +138,7 @@ func (l *lane) settle(ctx context.Context, subject string, last uint64, c *consi
 			return 0, err
 		}
 	}
+	c.answer.PreviousSequence = last
 	sequence, err := l.Bus.Append(ctx, subject, last, c.answer)
 	if err != nil {
 		return 0, err

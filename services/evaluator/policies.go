@@ -63,7 +63,12 @@ func openPolicies(ctx context.Context, o Options) (*policies, error) {
 			return nil, err
 		}
 		newest := p.newest()
-		if newest != nil && (newest.policy.Digest() == configured.Digest() || o.PolicyDir == "") {
+		origin := o.PolicyDir
+		if origin == "" {
+			origin = "standard, since no policy folder is configured"
+		}
+		if newest != nil && newest.policy.Digest() == configured.Digest() {
+			o.Log.Info("policy", "revision", newest.number, "digest", newest.policy.Digest(), "from", newest.from, "folder", origin)
 			return p, nil
 		}
 		from := time.Now()

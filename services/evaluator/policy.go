@@ -77,6 +77,9 @@ func StandardPolicy(cat *catalog.Catalog) (*Policy, error) {
 }
 
 func readPolicyFiles(dir string) (map[string][]byte, error) {
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("read policy folder %s: there is no such folder", dir)
+	}
 	files := map[string][]byte{}
 	for _, name := range []string{modelFile, policyFile, identitiesFile, classesFile} {
 		content, err := os.ReadFile(filepath.Join(dir, name))

@@ -27,9 +27,6 @@ const integrity = "not yet tamper-evident"
 // QueryDecisions streams a part of the access log.
 func (a *api) QueryDecisions(request *curfewv1.QueryDecisionsRequest, stream grpc.ServerStreamingServer[curfewv1.QueryDecisionsResponse]) error {
 	ctx := stream.Context()
-	if err := checkWindow(request.GetFrom(), request.GetUntil()); err != nil {
-		return err
-	}
 	action := "decisions.query"
 	if request.GetPurpose() == curfewv1.Purpose_PURPOSE_EXPORT {
 		action = "decisions.export"
@@ -37,11 +34,14 @@ func (a *api) QueryDecisions(request *curfewv1.QueryDecisionsRequest, stream grp
 	if err := a.allow(ctx, action, "decisions", request); err != nil {
 		return err
 	}
+	if err := checkWindow(request.GetFrom(), request.GetUntil()); err != nil {
+		return err
+	}
 	filter := bus.All("decision", a.Tenant)
 	from := bus.From{}
 	if request.GetFrom() != nil {
 		// A decision is stored after its event happened, but for clocks that differ.
-		from.Time = request.GetFrom().AsTime().Add(-maxSkew)
+		from.Time = earlier(request.GetFrom().AsTime(), time.Now()).Add(-maxSkew)
 	}
 	header, err := a.survey(ctx, request, filter, from)
 	if err != nil {
@@ -57,7 +57,7 @@ func (a *api) QueryDecisions(request *curfewv1.QueryDecisionsRequest, stream grp
 			return status.Error(codes.DataLoss, err.Error())
 		}
 		for i, d := range batch.GetDecisions() {
-			if !wanted(request, d) {
+			if !wanted(request, d, batch.GetReceived()) {
 				continue
 			}
 			sent++
@@ -85,13 +85,22 @@ func (a *api) QueryDecisions(request *curfewv1.QueryDecisionsRequest, stream grp
 }
 
 // wanted is whether a decision is asked for.
-func wanted(q *curfewv1.QueryDecisionsRequest, d *curfewv1.Decision) bool {
+func wanted(q *curfewv1.QueryDecisionsRequest, d *curfewv1.Decision, received *timestamppb.Timestamp) bool {
 	if q.GetSource() != "" && q.GetSource() != d.GetSource() ||
 		q.GetVerdict() != curfewv1.Verdict_VERDICT_UNSPECIFIED && q.GetVerdict() != d.GetVerdict() ||
 		q.GetPerson() != "" && !about(q.GetPerson(), d) {
 		return false
 	}
-	return within(d.GetTime(), q.GetFrom(), q.GetUntil())
+	return within(placed(d.GetTime(), received), q.GetFrom(), q.GetUntil())
+}
+
+// placed is where in time a decision is looked for: at its event's time, or where that is unknown or not to be believed
+// at its receipt.
+func placed(at, received *timestamppb.Timestamp) *timestamppb.Timestamp {
+	if at == nil || at.AsTime().Before(earliest) || at.AsTime().After(received.AsTime().Add(maxSkew)) {
+		return received
+	}
+	return at
 }
 
 // about is whether a decision concerns a person, given by the subject or its bare id.
@@ -102,10 +111,9 @@ func about(person string, d *curfewv1.Decision) bool {
 	return d.GetSubject() == person || d.GetPerson() == person
 }
 
-// within is whether a time is in [from, until). A decision without a time is in every window: leaving it out would be a
-// comfortable default.
+// within is whether a time is in [from, until).
 func within(at, from, until *timestamppb.Timestamp) bool {
-	return at == nil || (from == nil || !at.AsTime().Before(from.AsTime())) && (until == nil || at.AsTime().Before(until.AsTime()))
+	return (from == nil || !at.AsTime().Before(from.AsTime())) && (until == nil || at.AsTime().Before(until.AsTime()))
 }
 
 func checkWindow(from, until *timestamppb.Timestamp) error {
@@ -125,8 +133,20 @@ func (a *api) survey(ctx context.Context, request *curfewv1.QueryDecisionsReques
 	now := time.Now()
 	header := &curfewv1.QueryHeader{Request: request, Time: timestamppb.New(now), Integrity: integrity}
 	digests := map[string]bool{}
+	// Every lane there is: one that was silent all through the window is a gap, and not nothing.
+	subjects, err := a.Bus.Subjects(ctx, filter)
+	if err != nil {
+		return nil, asStatus(err)
+	}
 	lanes := map[string]*coverage{}
-	err := a.Bus.Read(ctx, filter, from, func(m bus.Message) error {
+	for subject := range subjects {
+		_, source, feed, ok := bus.SplitLane(subject)
+		// Curfew's own calls come as they are made: nothing is read, so nothing can be missed.
+		if ok && source != Self && (request.GetSource() == "" || request.GetSource() == source) {
+			lanes[subject] = &coverage{source: source, feed: feed}
+		}
+	}
+	err = a.Bus.Read(ctx, filter, from, func(m bus.Message) error {
 		batch := new(curfewv1.DecisionBatch)
 		if err := m.Decode(batch); err != nil {
 			return status.Error(codes.DataLoss, err.Error())
@@ -136,18 +156,15 @@ func (a *api) survey(ctx context.Context, request *curfewv1.QueryDecisionsReques
 			return nil
 		}
 		for _, d := range batch.GetDecisions() {
-			if d.GetPolicyDigest() != "" && within(d.GetTime(), request.GetFrom(), request.GetUntil()) {
+			if d.GetPolicyDigest() != "" && within(placed(d.GetTime(), batch.GetReceived()), request.GetFrom(), request.GetUntil()) {
 				digests[d.GetPolicyDigest()] = true
 			}
 		}
-		if batch.GetSource() == Self {
-			return nil // Curfew's own calls come as they are made: nothing is read, so nothing can be missed
-		}
 		c := lanes[m.Subject]
 		if c == nil {
-			c = &coverage{source: batch.GetSource(), feed: batch.GetFeed()}
-			lanes[m.Subject] = c
+			return nil // Curfew's own, or a lane that began a moment ago
 		}
+		c.follow(m.Sequence, batch.GetPreviousSequence())
 		c.deadLetters += uint64(batch.GetDeadLetters())
 		if span := batch.GetCoverage(); span != nil {
 			c.add(span.GetFrom().AsTime(), span.GetUntil().AsTime())
@@ -181,10 +198,10 @@ func asStatus(err error) error {
 // ListFindings streams findings.
 func (a *api) ListFindings(request *curfewv1.ListFindingsRequest, stream grpc.ServerStreamingServer[curfewv1.ListFindingsResponse]) error {
 	ctx := stream.Context()
-	if err := checkWindow(request.GetFrom(), request.GetUntil()); err != nil {
+	if err := a.allow(ctx, "findings.list", "findings", request); err != nil {
 		return err
 	}
-	if err := a.allow(ctx, "findings.list", "findings", request); err != nil {
+	if err := checkWindow(request.GetFrom(), request.GetUntil()); err != nil {
 		return err
 	}
 	// A finding is written again when an evaluator crashed before its decisions: the id tells.
@@ -209,19 +226,19 @@ func wantedFinding(q *curfewv1.ListFindingsRequest, f *curfewv1.Finding) bool {
 		q.GetPerson() != "" && !about(q.GetPerson(), f.GetDecision()) {
 		return false
 	}
-	return within(f.GetTime(), q.GetFrom(), q.GetUntil())
+	return within(placed(f.GetTime(), f.GetEvent().GetReceived()), q.GetFrom(), q.GetUntil())
 }
 
 // ExplainDecision judges a question.
 func (a *api) ExplainDecision(ctx context.Context, request *curfewv1.ExplainDecisionRequest) (*curfewv1.ExplainDecisionResponse, error) {
+	if err := a.allow(ctx, "policy.explain", "policy", request); err != nil {
+		return nil, err
+	}
 	if !isTyped(request.GetSubject()) {
 		return nil, status.Errorf(codes.InvalidArgument, "subject %q has no type; write person:, app:, service:, unknown: or role: in front", request.GetSubject())
 	}
 	if !slices.Contains(catalog.Acts(), request.GetAct()) {
 		return nil, status.Errorf(codes.InvalidArgument, "act %q is not one of %s", request.GetAct(), strings.Join(catalog.Acts(), " "))
-	}
-	if err := a.allow(ctx, "policy.explain", "policy", request); err != nil {
-		return nil, err
 	}
 	at := time.Now()
 	if request.GetTime() != nil {

@@ -458,7 +458,9 @@ type LaneCoverage struct {
 	// What of the window was not, sorted. Empty = all of it was.
 	Gaps []*Coverage `protobuf:"bytes,4,rep,name=gaps,proto3" json:"gaps,omitempty"`
 	// Records in the lane's batches that became dead letters.
-	DeadLetters   uint64 `protobuf:"varint,5,opt,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
+	DeadLetters uint64 `protobuf:"varint,5,opt,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
+	// Stream sequences in DECISIONS behind which a batch of the lane is missing. Empty = none is, as far as was read.
+	MissingBehind []uint64 `protobuf:"varint,6,rep,packed,name=missing_behind,json=missingBehind,proto3" json:"missing_behind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -526,6 +528,13 @@ func (x *LaneCoverage) GetDeadLetters() uint64 {
 		return x.DeadLetters
 	}
 	return 0
+}
+
+func (x *LaneCoverage) GetMissingBehind() []uint64 {
+	if x != nil {
+		return x.MissingBehind
+	}
+	return nil
 }
 
 // QueryTrailer ends a complete answer.
@@ -895,13 +904,14 @@ const file_curfew_v1_api_proto_rawDesc = "" +
 	"\x0epolicy_digests\x18\x03 \x03(\tR\rpolicyDigests\x123\n" +
 	"\bcoverage\x18\x04 \x03(\v2\x17.curfew.v1.LaneCoverageR\bcoverage\x12\x1c\n" +
 	"\tintegrity\x18\x05 \x01(\tR\tintegrity\x12#\n" +
-	"\rlast_sequence\x18\x06 \x01(\x04R\flastSequence\"\xb5\x01\n" +
+	"\rlast_sequence\x18\x06 \x01(\x04R\flastSequence\"\xdc\x01\n" +
 	"\fLaneCoverage\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x12\n" +
 	"\x04feed\x18\x02 \x01(\tR\x04feed\x12-\n" +
 	"\acovered\x18\x03 \x03(\v2\x13.curfew.v1.CoverageR\acovered\x12'\n" +
 	"\x04gaps\x18\x04 \x03(\v2\x13.curfew.v1.CoverageR\x04gaps\x12!\n" +
-	"\fdead_letters\x18\x05 \x01(\x04R\vdeadLetters\"(\n" +
+	"\fdead_letters\x18\x05 \x01(\x04R\vdeadLetters\x12%\n" +
+	"\x0emissing_behind\x18\x06 \x03(\x04R\rmissingBehind\"(\n" +
 	"\fQueryTrailer\x12\x18\n" +
 	"\arecords\x18\x01 \x01(\x04R\arecords\"\xf6\x01\n" +
 	"\x13ListFindingsRequest\x12.\n" +

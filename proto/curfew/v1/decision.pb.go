@@ -533,7 +533,11 @@ type DecisionBatch struct {
 	// Dead letters of the event batch: records that were read and are no event.
 	DeadLetters uint32 `protobuf:"varint,9,opt,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
 	// When the event batch was read, by Curfew's clock.
-	Received      *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=received,proto3" json:"received,omitempty"`
+	Received *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=received,proto3" json:"received,omitempty"`
+	// Stream sequence of the lane's previous batch of decisions; 0 for its first. A batch that is missing is seen by it.
+	PreviousSequence uint64 `protobuf:"varint,11,opt,name=previous_sequence,json=previousSequence,proto3" json:"previous_sequence,omitempty"`
+	// SHA-256 of the event batch as stored: a stream that lost its end and began again is seen by it.
+	EventDigest   []byte `protobuf:"bytes,12,opt,name=event_digest,json=eventDigest,proto3" json:"event_digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -634,6 +638,20 @@ func (x *DecisionBatch) GetDeadLetters() uint32 {
 func (x *DecisionBatch) GetReceived() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Received
+	}
+	return nil
+}
+
+func (x *DecisionBatch) GetPreviousSequence() uint64 {
+	if x != nil {
+		return x.PreviousSequence
+	}
+	return 0
+}
+
+func (x *DecisionBatch) GetEventDigest() []byte {
+	if x != nil {
+		return x.EventDigest
 	}
 	return nil
 }
@@ -778,7 +796,7 @@ const file_curfew_v1_decision_proto_rawDesc = "" +
 	"\x0fpolicy_revision\x18\x01 \x01(\x04R\x0epolicyRevision\x12#\n" +
 	"\rpolicy_digest\x18\x02 \x01(\tR\fpolicyDigest\x12-\n" +
 	"\x12inventory_sequence\x18\x03 \x01(\x04R\x11inventorySequence\x12'\n" +
-	"\x0fgrants_sequence\x18\x04 \x01(\x04R\x0egrantsSequence\"\xf9\x02\n" +
+	"\x0fgrants_sequence\x18\x04 \x01(\x04R\x0egrantsSequence\"\xc9\x03\n" +
 	"\rDecisionBatch\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x16\n" +
@@ -790,7 +808,9 @@ const file_curfew_v1_decision_proto_rawDesc = "" +
 	"\bcoverage\x18\b \x01(\v2\x13.curfew.v1.CoverageR\bcoverage\x12!\n" +
 	"\fdead_letters\x18\t \x01(\rR\vdeadLetters\x126\n" +
 	"\breceived\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\breceived\"\xae\x02\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\breceived\x12+\n" +
+	"\x11previous_sequence\x18\v \x01(\x04R\x10previousSequence\x12!\n" +
+	"\fevent_digest\x18\f \x01(\fR\veventDigest\"\xae\x02\n" +
 	"\x0ePolicyRevision\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x16\n" +

@@ -25,7 +25,7 @@ var unauthorizedAccess = Detection{
 		f.Reason = "This is a violation: " + d.GetReason() + "."
 		f.NextSteps = []string{
 			fmt.Sprintf("Ask %s what it was for.", who(in.Event)),
-			fmt.Sprintf("If it was right, give the right in policy.csv: p, %s, *, %s, %s, %s, allow", subjectFor(d), d.GetObject(), classFor(d), d.GetAct()),
+			fmt.Sprintf("If it was right, give the right in policy.csv: p, %s, *, %s, %s, %s, allow", subjectFor(d), objectOf(in.Event), classFor(d), d.GetAct()),
 			fmt.Sprintf("If it was not, take the access away in %s and find out what else the same account touched: curfew log query --person %s", d.GetSource(), subjectFor(d)),
 		}
 		return true
@@ -42,6 +42,14 @@ func subjectFor(d *curfewv1.Decision) string {
 		return "person:ID"
 	}
 	return d.GetSubject()
+}
+
+// objectOf is the object as the policy is asked about it; in the decision an e-mail in it is a pseudonym.
+func objectOf(e *curfewv1.Event) string {
+	if e.GetResource().GetPath() == "" {
+		return e.GetSource() + "/*"
+	}
+	return e.GetSource() + "/" + e.GetResource().GetPath()
 }
 
 func classFor(d *curfewv1.Decision) string {
