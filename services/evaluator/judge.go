@@ -161,9 +161,8 @@ func (j *Judge) appID(id string) string {
 
 // isOpaque is whether an id tells nothing of whom it stands for: letters, digits and "._-", and no address.
 func isOpaque(id string) bool {
-	return event.IP(id) == "" && strings.IndexFunc(id, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r))
-	}) < 0
+	const opaque = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+	return event.IP(id) == "" && strings.Trim(id, opaque) == ""
 }
 
 // scrub takes out of a text of the vendor's what reads as an e-mail or an address.
