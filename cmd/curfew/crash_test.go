@@ -35,9 +35,11 @@ const (
 func TestKilledAnywhereEveryEventHasOneDecision(t *testing.T) {
 	okta := fake.NewOkta(fake.OktaConfig{Token: "token", LateEvery: 50, LateBy: 20, Faults: fake.Faults{Seed: 1, DropReplyEvery: 40}})
 	records := make([]json.RawMessage, replayed)
-	begin := time.Now().Add(-time.Hour)
+	// A week, as a first read finds it: a page is wider than the stretch in which repeats are usually looked for.
+	begin := time.Now().Add(-7*24*time.Hour + time.Hour)
+	const step = 6 * time.Second
 	for i := range records {
-		records[i] = fake.OktaEvent{Seed: 1, Number: uint64(i), Published: begin.Add(time.Duration(i) * 30 * time.Millisecond), Actor: fake.OktaPerson("anna.berg")}.JSON()
+		records[i] = fake.OktaEvent{Seed: 1, Number: uint64(i), Published: begin.Add(time.Duration(i) * step), Actor: fake.OktaPerson("anna.berg")}.JSON()
 	}
 	okta.Add(records...)
 	server := httptest.NewServer(okta)

@@ -37,8 +37,8 @@ type Judge struct {
 	Tenant string
 	// Pseudonyms is the key under which e-mails that belong to nobody known become tokens in records.
 	Pseudonyms []byte
-	// Policies returns the policy in force at a time, and when the first one came into force; nil where none was. A zero
-	// start means always.
+	// Policies returns the policy in force at a time, and when the first one came into force; a zero start means always.
+	// For a time before the start it is that first policy, by which people and objects are named and nothing is judged.
 	Policies func(time.Time) (policy *Policy, start time.Time)
 }
 
@@ -51,19 +51,17 @@ func (j *Judge) Decide(e *curfewv1.Event) *curfewv1.Decision {
 	}
 	at, why := placeTime(e)
 	policy, start := j.Policies(at)
-	if policy == nil && why == "" {
+	if at.Before(start) && why == "" {
 		why = "no policy was in force then: the first came into force at " + start.UTC().Format(time.RFC3339)
-	}
-	if policy == nil {
-		d.Reason = why
-		return d
 	}
 	action, known := j.Catalog.Action(e.GetSource(), e.GetFeed(), e.GetAction())
 	object := Object(e)
 	subject := j.name(d, e, policy, action)
 	d.Object = clip(j.pseudonymise(policy, object))
 	d.Classes = policy.classes.of(e, object, action)
-	d.PolicyDigest = policy.digest
+	if !at.Before(start) {
+		d.PolicyDigest = policy.digest
+	}
 	switch {
 	case why != "":
 		d.Reason = why
@@ -289,7 +287,7 @@ func clip(text string) string {
 // would have allowed it, had it held theirs.
 func (j *Judge) Explain(subject, object, act string, classes []string, at time.Time) (*curfewv1.ExplainDecisionResponse, error) {
 	policy, start := j.Policies(at)
-	if policy == nil {
+	if at.Before(start) {
 		return nil, fmt.Errorf("no policy was in force at %s: the first came into force at %s", at.UTC().Format(time.RFC3339), start.UTC().Format(time.RFC3339))
 	}
 	source, path, _ := strings.Cut(object, "/")

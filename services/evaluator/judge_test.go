@@ -67,7 +67,7 @@ func TestDecide(t *testing.T) {
 		{"before there were logs", driveEvent("sam@linden-lark.example.com", "download", "export"), func(e *curfewv1.Event) { e.Time = timestamppb.New(time.Unix(0, 0)) }, unknown, "person:sam", "1970", ""},
 		{"from the future", driveEvent("sam@linden-lark.example.com", "download", "export"), func(e *curfewv1.Event) { e.Time = timestamppb.New(morning.AddDate(74, 0, 0)) }, unknown, "person:sam", "2100", ""},
 		{"a little ahead", driveEvent("sam@linden-lark.example.com", "download", "export"), func(e *curfewv1.Event) { e.Time = timestamppb.New(e.GetReceived().AsTime().Add(4 * time.Minute)) }, violation, "person:sam", "", ""},
-		{"before the first policy", driveEvent("sam@linden-lark.example.com", "download", "export"), func(e *curfewv1.Event) { e.Time = timestamppb.New(morning.Add(-time.Second)) }, unknown, "", "no policy was in force then", ""},
+		{"before the first policy", driveEvent("sam@linden-lark.example.com", "download", "export"), func(e *curfewv1.Event) { e.Time = timestamppb.New(morning.Add(-time.Second)) }, unknown, "person:sam", "no policy was in force then", ""},
 		{"an action nobody knows", driveEvent("sam@linden-lark.example.com", "frobnicate", ""), func(e *curfewv1.Event) { e.Feed = "nowhere" }, unknown, "person:sam", `does not know the action "frobnicate"`, ""},
 		{"an app takes a scope", driveEvent("max@linden-lark.example.com", "authorize", "consent"), func(e *curfewv1.Event) {
 			e.Feed, e.Resource = "token", &curfewv1.Resource{Path: "app/9.apps.example.com", Kind: "app"}

@@ -171,17 +171,15 @@ func (p *policies) now() revisions {
 	return p.revisions
 }
 
-// at returns the policy in force at a time, nil before the first, and when the first came into force.
+// at returns the policy in force at a time, the first for a time before it, and when the first came into force. There is
+// always one: an evaluator makes it before it judges.
 func (r revisions) at(t time.Time) (*Policy, time.Time) {
-	for i := len(r) - 1; i >= 0; i-- {
+	for i := len(r) - 1; i > 0; i-- {
 		if !t.Before(r[i].from) {
 			return r[i].policy, r[0].from
 		}
 	}
-	if len(r) == 0 {
-		return nil, time.Time{}
-	}
-	return nil, r[0].from
+	return r[0].policy, r[0].from
 }
 
 // basis is what a batch judged by these revisions rests on.

@@ -54,8 +54,8 @@ func TestRevisions(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := first.now()
-	if policy, start := now.at(begin.Add(-time.Second)); policy != nil || start.Before(begin.Add(-time.Second)) {
-		t.Errorf("before the first revision: got %v from %v", policy, start)
+	if policy, start := now.at(begin.Add(-time.Second)); policy != now[0].policy || !begin.Add(-time.Second).Before(start) {
+		t.Errorf("before the first revision: got %v from %v, want the first and its start", policy, start)
 	}
 	if policy, _ := now.at(time.Now()); policy != now[0].policy {
 		t.Error("until the second is in force the first is")
