@@ -227,7 +227,7 @@ func (j *Judge) ask(d *curfewv1.Decision, policy *Policy, q request) {
 		}
 		d.Verdict, d.Reason = curfewv1.Verdict_VERDICT_VIOLATION, j.reasonDenied(d, policy, class)
 		if d.GetSubject() == "" {
-			d.Verdict = curfewv1.Verdict_VERDICT_UNKNOWN
+			d.Verdict, d.Row, d.Links = curfewv1.Verdict_VERDICT_UNKNOWN, nil, nil
 			d.Reason = fmt.Sprintf("the record names nobody, and not everybody may %s %s", q.act, class)
 		}
 		return
@@ -245,10 +245,10 @@ func (j *Judge) reasonAllowed(d *curfewv1.Decision, policy *Policy, class string
 }
 
 func (j *Judge) reasonDenied(d *curfewv1.Decision, policy *Policy, class string) string {
-	if d.GetRow() != nil {
-		return fmt.Sprintf("row %d denies %s of %s", d.GetRow().GetLine(), d.GetAct(), class)
-	}
 	reason := fmt.Sprintf("no row allows %s of %s (sensitivity %d) to %s", d.GetAct(), class, policy.classes.sensitivity(class), orNobody(d.GetSubject()))
+	if d.GetRow() != nil {
+		reason = fmt.Sprintf("row %d denies %s of %s (sensitivity %d) to %s", d.GetRow().GetLine(), d.GetAct(), class, policy.classes.sensitivity(class), orNobody(d.GetSubject()))
+	}
 	if strings.HasPrefix(d.GetSubject(), "unknown:") {
 		return reason + ", an account that belongs to nobody known"
 	}

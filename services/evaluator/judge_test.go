@@ -51,9 +51,9 @@ func TestDecide(t *testing.T) {
 		{"support reads", driveEvent("sam@linden-lark.example.com", "view", "read"), nil, allowed, "person:sam", "allows read", "p, role:support, *, *, customer, read, allow"},
 		{"support exports", driveEvent("sam@linden-lark.example.com", "download", "export"), nil, violation, "person:sam", "no row allows export of pii.contact (sensitivity 4) to person:sam", ""},
 		{"deny beats allow", driveEvent("ida@linden-lark.example.com", "change_user_access", "share"), nil, violation, "person:ida", "denies share", "p, role:anyone, *, *, customer, share, deny"},
-		{"a stranger", driveEvent("eve@elsewhere.example.com", "view", "read"), nil, violation, "unknown:google_workspace/1001", "an account that belongs to nobody known", ""},
-		{"a letter that only looks like another", driveEvent("İda@linden-lark.example.com", "view", "read"), nil, violation, "unknown:google_workspace/1001", "", ""},
-		{"the Kelvin sign", driveEvent("\u212Aim@linden-lark.example.com", "view", "read"), nil, violation, "unknown:google_workspace/1001", "", ""},
+		{"a stranger", driveEvent("eve@elsewhere.example.com", "view", "read"), nil, violation, "unknown:google_workspace/1001", "an account that belongs to nobody known", "p, role:unknown, *, *, level:high, *, deny"},
+		{"a letter that only looks like another", driveEvent("İda@linden-lark.example.com", "view", "read"), nil, violation, "unknown:google_workspace/1001", "", "p, role:unknown, *, *, level:high, *, deny"},
+		{"the Kelvin sign", driveEvent("\u212Aim@linden-lark.example.com", "view", "read"), nil, violation, "unknown:google_workspace/1001", "", "p, role:unknown, *, *, level:high, *, deny"},
 		{"an app with a person's e-mail", driveEvent("ann@linden-lark.example.com", "download", "export"), func(e *curfewv1.Event) { e.Actor.Type = curfewv1.ActorType_ACTOR_TYPE_APP }, violation, "app:google_workspace/1001", "", ""},
 		{"a name does not lower administration", driveEvent("max@linden-lark.example.com", "group.privilege.grant", "administer"), func(e *curfewv1.Event) {
 			e.Source, e.Feed = "okta", "system_log"

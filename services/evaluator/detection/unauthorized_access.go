@@ -25,11 +25,24 @@ var unauthorizedAccess = Detection{
 		f.Reason = "This is a violation: " + d.GetReason() + "."
 		f.NextSteps = []string{
 			fmt.Sprintf("Ask %s what it was for.", who(in.Event)),
-			fmt.Sprintf("If it was right, give the right in policy.csv: p, %s, *, %s, %s, %s, allow", subjectFor(d), objectOf(in.Event), classFor(d), d.GetAct()),
+			ifRight(in),
 			fmt.Sprintf("If it was not, take the access away in %s and find out what else the same account touched: curfew log query --person %s", d.GetSource(), subjectFor(d)),
 		}
 		return true
 	},
+}
+
+// ifRight is what to do where the access was right after all: a row that would not help must not be advised.
+func ifRight(in Input) string {
+	d := in.Decision
+	switch {
+	case strings.HasPrefix(d.GetSubject(), "unknown:"):
+		return "If you know whose account it is, add it to that person in identities.yaml; from then on it is judged by what they may do."
+	case d.GetRow() != nil:
+		return fmt.Sprintf("If it was right, change %s:%d, which denies it whatever else allows it: %s", d.GetRow().GetFile(), d.GetRow().GetLine(), d.GetRow().GetText())
+	default:
+		return fmt.Sprintf("If it was right, give the right in policy.csv: p, %s, *, %s, %s, %s, allow", subjectFor(d), objectOf(in.Event), classFor(d), d.GetAct())
+	}
 }
 
 // isConsent is whether an app was given something.
