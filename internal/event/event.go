@@ -35,6 +35,7 @@ type Unreadable struct {
 	Detail string
 }
 
+// Error is the reason with its detail.
 func (u *Unreadable) Error() string { return u.Reason + ": " + u.Detail }
 
 // Unmarshal reads one JSON object into the value that into points to. A field of the wrong type is left as it was and

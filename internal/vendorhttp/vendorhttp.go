@@ -68,6 +68,7 @@ type Refused struct {
 	text   string
 }
 
+// Error is one line without the secret: what the vendor refused, why, and what to do.
 func (r *Refused) Error() string { return r.text }
 
 // New returns a client for the vendor of that name, such as "okta".
