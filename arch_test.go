@@ -114,7 +114,7 @@ var homes = []home{
 	{of: "github.com/spf13/cobra", in: []string{"cmd/..."}, why: "the command line is cmd's"},
 	{of: "github.com/prometheus/...", in: []string{"internal/telemetry/..."}, why: "every metric stands in one place"},
 	{of: "google.golang.org/grpc/...", in: []string{"proto/...", "services/evaluator", "cmd/..."}, why: "the evaluator serves the API, cmd calls it"},
-	{of: "golang.org/x/oauth2/...", in: []string{"services/collector/source/..."}, why: "sources alone hold SaaS credentials"},
+	{of: "golang.org/x/oauth2/...", in: []string{"services/collector/source/...", "internal/vendorhttp"}, why: "sources alone hold SaaS credentials"},
 	{of: "golang.org/x/time/...", in: []string{"services/collector/source/..."}, why: "a source keeps to its vendor's rate by itself"},
 	{of: "golang.org/x/sync/...", in: []string{"services/...", "cmd/..."}, why: "what runs several loops waits for them all"},
 	{of: "google.golang.org/protobuf/...", in: everywhere, why: "the generated message is the domain type"},

@@ -21,11 +21,12 @@ type Answer struct {
 	Status int
 	// Header is the answer's header.
 	Header http.Header
-	// Body is the whole page, or with another status than 200 its first 16 KiB.
+	// Body is the whole page, or where the status is no success its first 16 KiB.
 	Body []byte
 
-	now    time.Time
-	redact func(text string) string
+	succeeded bool
+	now       time.Time
+	redact    func(text string) string
 }
 
 // Quote is text of the answer fit for an error: one line, without the secret, at most most bytes. A secret is taken out

@@ -7,6 +7,8 @@
 package vendorhttp
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,9 +21,9 @@ import (
 )
 
 const (
-	// MaxWait bounds how long one Get waits for the vendor in all.
+	// MaxWait bounds how long one Get or Do waits for the vendor in all.
 	MaxWait = 5 * time.Minute
-	// MaxTries bounds how often one Get asks.
+	// MaxTries bounds how often one Get or Do asks.
 	MaxTries = 6
 	// timeout bounds one request.
 	timeout = 60 * time.Second
@@ -38,6 +40,9 @@ type Client struct {
 	Header http.Header
 	// MaxBody bounds a page in bytes.
 	MaxBody int64
+	// Failed says of an answer with a good status that it is none all the same, for vendors who put that into the body. Nil
+	// where the status is enough.
+	Failed func(*Answer) bool
 	// Now is the time.
 	Now func() time.Time
 	// Pause waits, or returns the context's error when that ends first.
@@ -47,7 +52,8 @@ type Client struct {
 	judge  Judge
 }
 
-// Judge says what an answer with another status than 200 means.
+// Judge says what an answer means that is no success: for Get another status than 200, for Do another than 2xx, and for
+// both one that Failed says is none.
 type Judge func(*Answer) Verdict
 
 // Verdict is what an answer that is no page means.
@@ -62,10 +68,14 @@ type Verdict struct {
 	Wait time.Duration
 }
 
-// Refused is the error for an answer with another status than 200.
+// Refused is the error for an answer that is no success.
 type Refused struct {
+	// Status is the HTTP status.
 	Status int
-	text   string
+	// Reason is the verdict's.
+	Reason string
+
+	text string
 }
 
 // Error is one line without the secret: what the vendor refused, why, and what to do.
@@ -86,18 +96,42 @@ func New(vendor string, judge Judge) *Client {
 	}
 }
 
+// Request is what Do asks.
+type Request struct {
+	// Method is the HTTP method.
+	Method string
+	// Address is the whole address.
+	Address string
+	// Scheme and Secret make the Authorization header, such as "Bearer" and a token; there is none where Scheme is empty.
+	Scheme, Secret string
+	// Type is the body's media type; "application/json" if empty and there is a body.
+	Type string
+	// Body is sent as it is; nil for none.
+	Body []byte
+	// Header is sent besides the client's own.
+	Header http.Header
+}
+
 // Get asks for a page with the secret behind scheme, such as "Bearer", and returns an answer with status 200. Where the
 // vendor puts the request off, Get waits as long as it asks, or ever longer where it does not say, and asks again:
-// MaxTries times and for MaxWait at most. The error, an *Refused where there was an answer of another status, is one line
-// and holds neither the secret nor a word of the answer but the judge's Reason. It wraps the context's where that ended.
+// MaxTries times and for MaxWait at most. The error, an *Refused where there was an answer that is no success, is one
+// line and holds neither the secret nor a word of the answer but the judge's Reason. It wraps the context's where that
+// ended.
 func (c *Client) Get(ctx context.Context, address, scheme, secret string) (*Answer, error) {
+	return c.Do(ctx, Request{Method: http.MethodGet, Address: address, Scheme: scheme, Secret: secret})
+}
+
+// Do is Get for any method; another than GET succeeds with any status from 200 to 299. What changes something is asked
+// again only where the vendor refused it with a status below 500, so did not do it. After any other error but an
+// *Refused of such a status it may have been done or not: read back.
+func (c *Client) Do(ctx context.Context, r Request) (*Answer, error) {
 	var waited time.Duration
 	for try := 1; ; try++ {
-		answer, err := c.ask(ctx, address, scheme, secret)
+		answer, err := c.ask(ctx, r)
 		if err != nil {
 			return nil, err
 		}
-		if answer.Status == http.StatusOK {
+		if answer.succeeded && (c.Failed == nil || !c.Failed(answer)) {
 			return answer, nil
 		}
 		verdict := c.judge(answer)
@@ -109,7 +143,8 @@ func (c *Client) Get(ctx context.Context, address, scheme, secret string) (*Answ
 		// wait do not come back as one.
 		wait = min(max(wait, time.Second), MaxWait)
 		wait = min(wait+rand.N(wait/10), MaxWait)
-		if !verdict.Later || try >= MaxTries || waited+wait > MaxWait {
+		again := verdict.Later && (r.Method == http.MethodGet || answer.Status < http.StatusInternalServerError)
+		if !again || try >= MaxTries || waited+wait > MaxWait {
 			return nil, c.refused(answer, verdict)
 		}
 		waited += wait
@@ -120,41 +155,53 @@ func (c *Client) Get(ctx context.Context, address, scheme, secret string) (*Answ
 }
 
 // ask makes one request.
-func (c *Client) ask(ctx context.Context, address, scheme, secret string) (*Answer, error) {
+func (c *Client) ask(ctx context.Context, r Request) (*Answer, error) {
 	asked := c.Now()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	var body io.Reader
+	if r.Body != nil {
+		body = bytes.NewReader(r.Body)
+	}
+	request, err := http.NewRequestWithContext(ctx, r.Method, r.Address, body)
 	if err != nil {
 		return nil, errors.New("make request: the address is not one")
 	}
-	for name, values := range c.Header {
-		request.Header[name] = values
+	for _, header := range []http.Header{c.Header, r.Header} {
+		for name, values := range header {
+			request.Header[name] = values
+		}
 	}
 	if request.Header.Get("Accept") == "" {
 		request.Header.Set("Accept", "application/json")
 	}
-	request.Header.Set("Authorization", scheme+" "+secret)
+	if r.Body != nil {
+		request.Header.Set("Content-Type", cmp.Or(r.Type, "application/json"))
+	}
+	if r.Scheme != "" {
+		request.Header.Set("Authorization", r.Scheme+" "+r.Secret)
+	}
 	request.Header.Set("User-Agent", "curfew")
 	response, err := c.HTTP.Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", request.URL.Host, reason(ctx, err))
 	}
 	defer response.Body.Close()
-	answer := &Answer{Asked: asked, Status: response.StatusCode, Header: response.Header, now: c.Now(), redact: redactor(secret)}
+	answer := &Answer{Asked: asked, Status: response.StatusCode, Header: response.Header, now: c.Now(), redact: redactor(r.Secret)}
+	answer.succeeded = answer.Status == http.StatusOK || r.Method != http.MethodGet && answer.Status/100 == 2
 	limit := c.MaxBody
-	if answer.Status != http.StatusOK {
+	if !answer.succeeded {
 		limit = maxRefusal
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
+	page, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
 	switch {
-	case answer.Status != http.StatusOK:
+	case !answer.succeeded:
 		// Without a whole body the status alone has to do.
-		answer.Body = body[:min(int64(len(body)), limit)]
+		answer.Body = page[:min(int64(len(page)), limit)]
 	case err != nil:
 		return nil, fmt.Errorf("read page: %w", reason(ctx, err))
-	case int64(len(body)) > limit:
+	case int64(len(page)) > limit:
 		return nil, fmt.Errorf("read page: it is larger than %d bytes; set a smaller page_size", limit)
 	default:
-		answer.Body = body
+		answer.Body = page
 	}
 	return answer, nil
 }
@@ -175,7 +222,7 @@ func (c *Client) refused(answer *Answer, verdict Verdict) *Refused {
 	if verdict.Advice != "" {
 		text += "; " + verdict.Advice
 	}
-	return &Refused{Status: answer.Status, text: answer.Quote(text, 2<<10)}
+	return &Refused{Status: answer.Status, Reason: verdict.Reason, text: answer.Quote(text, 2<<10)}
 }
 
 // redactor returns text with the secret taken out, as it is and as an address or JSON would hold it.

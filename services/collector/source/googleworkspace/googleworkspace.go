@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/oauth2"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/curfewhq/curfew/internal/config"
@@ -61,10 +60,7 @@ type Source struct {
 	config Config
 	base   *url.URL
 	client *vendorhttp.Client
-
-	// tokens holds the access token, nil at first. Whoever takes it out puts one back, also while a new one is fetched:
-	// feeds that wait want the same one. Of a channel fmt prints the address, whatever the verb.
-	tokens chan *oauth2.Token
+	tokens *vendorhttp.Tokens
 }
 
 // New returns a source for the Workspace that c names. It talks to nobody yet and reads no secret; an error is a mistake
@@ -108,9 +104,8 @@ func New(c Config) (*Source, error) {
 		config: c,
 		base:   base,
 		client: vendorhttp.New("google", judge),
-		tokens: make(chan *oauth2.Token, 1),
 	}
-	s.tokens <- nil
+	s.tokens = vendorhttp.NewTokens(s.fetchToken)
 	return s, nil
 }
 

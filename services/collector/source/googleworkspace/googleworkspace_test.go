@@ -16,6 +16,7 @@ import (
 
 	"github.com/curfewhq/curfew/internal/config"
 	"github.com/curfewhq/curfew/internal/fake"
+	"github.com/curfewhq/curfew/internal/vendorhttp"
 	"github.com/curfewhq/curfew/services/collector/sourcetest"
 )
 
@@ -71,9 +72,16 @@ func (w *workspace) Happen(n int) []string {
 
 func (w *workspace) Add(records ...json.RawMessage) { w.Google.Add("login", records...) }
 
+// setToken gives the source its first token; the next ones it gets itself.
 func setToken(source *Source, token string) {
-	<-source.tokens
-	source.tokens <- &oauth2.Token{AccessToken: token, Expiry: time.Now().Add(time.Hour)}
+	given := &oauth2.Token{AccessToken: token, Expiry: time.Now().Add(time.Hour)}
+	source.tokens = vendorhttp.NewTokens(func(ctx context.Context) (*oauth2.Token, error) {
+		if first := given; first != nil {
+			given = nil
+			return first, nil
+		}
+		return source.fetchToken(ctx)
+	})
 }
 
 func newSource(t *testing.T, options sourcetest.Options) *Source {

@@ -42,7 +42,7 @@ func (s *Source) list(ctx context.Context, application string, at cursor) (*acti
 	address := s.base.JoinPath("admin/reports/v1/activity/users/all/applications", application)
 	address.RawQuery = query.Encode()
 	for renewed := false; ; renewed = true {
-		token, err := s.accessToken(ctx)
+		token, err := s.tokens.Token(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -53,7 +53,7 @@ func (s *Source) list(ctx context.Context, application string, at cursor) (*acti
 			return readPage(answer.Body)
 		case errors.As(err, &refused) && refused.Status == http.StatusUnauthorized && !renewed:
 			// The token may have ended early, or been revoked.
-			s.forget(token)
+			s.tokens.Forget(token)
 		default:
 			return nil, err
 		}

@@ -15,6 +15,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/curfewhq/curfew/internal/vendorhttp"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
@@ -143,66 +144,15 @@ func (c *cursor) cover(asked time.Time) *curfewv1.Coverage {
 
 // nextLink is path and query of the link to the next page.
 func (s *Source) nextLink(header http.Header) (string, error) {
-	for _, line := range header.Values("Link") {
-		for _, link := range splitLinks(line) {
-			target, parameters, _ := strings.Cut(link, ">")
-			target, isLink := strings.CutPrefix(strings.TrimSpace(target), "<")
-			if !isLink || !isNext(parameters) {
-				continue
-			}
-			next, err := url.Parse(target)
-			if err != nil {
-				return "", errors.New("read page: the link to the next one is not an address")
-			}
-			next = s.base.ResolveReference(next)
-			if !strings.EqualFold(next.Hostname(), s.base.Hostname()) || port(next) != port(s.base) {
-				return "", errors.New("read page: the link to the next one leads to another host; not followed")
-			}
-			if next.Path != logPath {
-				return "", errors.New("read page: the link to the next one does not lead to the log; not followed")
-			}
-			return next.Path + "?" + next.RawQuery, nil
-		}
-	}
-	// Going on without it would mean to guess; the page is asked for again.
-	return "", errors.New("read page: there is no link to the next one")
-}
-
-// splitLinks splits a Link header at the commas between links. Okta sends one link a line, a proxy may join them.
-// https://www.rfc-editor.org/rfc/rfc8288#section-3
-func splitLinks(line string) []string {
-	var links []string
-	inside, start := false, 0
-	for i, r := range line {
-		switch {
-		case r == '<':
-			inside = true
-		case r == '>':
-			inside = false
-		case r == ',' && !inside:
-			links = append(links, line[start:i])
-			start = i + 1
-		}
-	}
-	return append(links, line[start:])
-}
-
-func isNext(parameters string) bool {
-	for parameter := range strings.SplitSeq(parameters, ";") {
-		name, value, _ := strings.Cut(strings.TrimSpace(parameter), "=")
-		if strings.EqualFold(name, "rel") && strings.Trim(value, `"`) == "next" {
-			return true
-		}
-	}
-	return false
-}
-
-func port(u *url.URL) string {
+	next, err := vendorhttp.NextLink(s.base, header)
 	switch {
-	case u.Port() != "":
-		return u.Port()
-	case u.Scheme == "http":
-		return "80"
+	case err != nil:
+		return "", err
+	case next == nil:
+		// Going on without it would mean to guess; the page is asked for again.
+		return "", errors.New("read page: there is no link to the next one")
+	case next.Path != logPath:
+		return "", errors.New("read page: the link to the next one does not lead to the log; not followed")
 	}
-	return "443"
+	return next.Path + "?" + next.RawQuery, nil
 }
