@@ -24,7 +24,7 @@ var sound = map[string]string{
 
 // Whatever a line holds, it ends as an event or as a dead letter with the reason and the raw bytes, and the counts say so.
 func TestEveryLineEndsAsAnEventOrADeadLetter(t *testing.T) {
-	for _, source := range collector.Names() {
+	for _, source := range collector.Formats() {
 		large := 1 << 20
 		if source == "okta" {
 			large = 50 << 20 // once is enough: reading a line is the same for all

@@ -52,7 +52,7 @@ are passed over. The last line on standard error counts them. Exit code 3: there
 				return usageError{fmt.Errorf("--output %q must be table or json", output)}
 			}
 			if source == "" {
-				return usageError{fmt.Errorf("--source is missing; there are %s", strings.Join(collector.Names(), ", "))}
+				return usageError{fmt.Errorf("--source is missing; there are %s", strings.Join(collector.Formats(), ", "))}
 			}
 			// Much is made and thrown away at once here, and little kept: collecting it four times as seldom costs some
 			// megabytes and saves a tenth of the time.
@@ -71,7 +71,7 @@ are passed over. The last line on standard error counts them. Exit code 3: there
 			return err
 		},
 	}
-	c.Flags().StringVarP(&source, "source", "s", "", "what the records come from: "+strings.Join(collector.Names(), ", "))
+	c.Flags().StringVarP(&source, "source", "s", "", "what the records come from: "+strings.Join(collector.Formats(), ", "))
 	c.Flags().StringVarP(&policy, "policy", "p", "", "policy folder")
 	c.Flags().StringVarP(&output, "output", "o", "table", "table or json")
 	c.Flags().StringVar(&tenant, "tenant", "main", "tenant, Casbin's dom")

@@ -23,6 +23,10 @@ type Faults struct {
 	ServerErrorEvery int
 	// DropReplyEvery is how often the vendor does what was asked and the connection breaks in the middle of the reply.
 	DropReplyEvery int
+	// LieEvery is how often a change is answered with success and not made.
+	LieEvery int
+	// AwayAfter and AwayFor make the vendor go away: behind the first AwayAfter requests, the next AwayFor find nobody.
+	AwayAfter, AwayFor int
 }
 
 // fault is what is to go wrong with one request.
@@ -33,17 +37,20 @@ const (
 	faultRateLimit         // answer as the vendor refuses one request too many; do nothing
 	faultServerError       // answer 5xx; do nothing
 	faultDropReply         // do what was asked, then answer with dropReply
+	faultAway              // answer with goAway; do nothing
 )
 
 // faults draws the fault of each request. It is safe for concurrent use.
 type faults struct {
 	Faults
-	mu   sync.Mutex
-	rand *rand.Rand
+	mu       sync.Mutex
+	rand     *rand.Rand
+	lying    *rand.Rand
+	requests int
 }
 
 func newFaults(f Faults) *faults {
-	return &faults{Faults: f, rand: rand.New(rand.NewPCG(f.Seed, 0x63757266))}
+	return &faults{Faults: f, rand: rand.New(rand.NewPCG(f.Seed, 0x63757266)), lying: rand.New(rand.NewPCG(f.Seed, 0x6c6965))}
 }
 
 // next is the fault of the next request; faultNone where there is none. Vendors differ in how they refuse, so the
@@ -51,6 +58,10 @@ func newFaults(f Faults) *faults {
 func (f *faults) next() fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.requests++
+	if f.requests > f.AwayAfter && f.requests <= f.AwayAfter+f.AwayFor {
+		return faultAway
+	}
 	// All three are drawn each time, so that turning one of them on does not move the others.
 	limit, broken, dropped := f.hit(f.RateLimitEvery), f.hit(f.ServerErrorEvery), f.hit(f.DropReplyEvery)
 	switch {
@@ -62,6 +73,13 @@ func (f *faults) next() fault {
 		return faultDropReply
 	}
 	return faultNone
+}
+
+// lies is whether the next change is answered with success and not made.
+func (f *faults) lies() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.LieEvery > 0 && f.lying.Float64()*float64(f.LieEvery) < 1
 }
 
 func (f *faults) hit(every int) bool {
@@ -76,3 +94,6 @@ func dropReply(w http.ResponseWriter, body []byte) {
 	_, _ = w.Write(body[:len(body)/2])
 	panic(http.ErrAbortHandler)
 }
+
+// goAway cuts the connection before a byte of an answer. It does not return.
+func goAway() { panic(http.ErrAbortHandler) }

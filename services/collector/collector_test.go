@@ -285,7 +285,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	if _, err := Decoder("nope"); err == nil || !strings.Contains(err.Error(), "github, google_workspace, okta") {
 		t.Errorf("got %v", err)
 	}
-	for _, name := range Names() {
+	for _, name := range Formats() {
 		if _, err := Decoder(name); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

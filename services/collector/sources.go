@@ -6,12 +6,14 @@ package collector
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/curfewhq/curfew/internal/config"
 	"github.com/curfewhq/curfew/internal/event"
+	"github.com/curfewhq/curfew/internal/vendorhttp"
 	"github.com/curfewhq/curfew/internal/yamlfile"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 	"github.com/curfewhq/curfew/services/collector/source/github"
@@ -31,10 +33,66 @@ type Source interface {
 	Poll(ctx context.Context, feed, cursor string) (*curfewv1.EventBatch, error)
 }
 
+// A Listener is a Source that takes webhooks as well.
+type Listener interface {
+	// Webhooks are the feeds that webhooks bring events to, nil where the configuration asks for none. A feed that Feeds
+	// names too is also polled: its webhooks are for speed, and what they leave out is read.
+	Webhooks() []string
+	// MaxWebhook bounds the body of a delivery in bytes.
+	MaxWebhook() int64
+	// Receive believes a delivery or does not, before it parses it: the error is a *vendorhttp.Unbelieved, or says that
+	// our own secret cannot be read. What is believed and cannot be parsed is accepted with the whole body as its record.
+	Receive(delivery vendorhttp.Delivery) (*vendorhttp.Accepted, error)
+}
+
+// A Subscriber is a Listener whose webhooks end unless they are asked for anew.
+type Subscriber interface {
+	Listener
+	// Subscribe asks the vendor to send a feed's webhooks to an address, and returns when that ends. What was subscribed
+	// earlier goes on until its own end: the same event may come twice.
+	Subscribe(ctx context.Context, feed, address string) (until time.Time, err error)
+}
+
+// An Observer is a Source that can be asked for all that there is.
+type Observer interface {
+	// Kinds is what can be asked for, of "people", "groups", "memberships", "roles", "apps" and "tokens".
+	Kinds() []string
+	// Observe reads everything of one kind: source, kind, began, ended, entries and, where a part could not be read, what
+	// is missing. An error says that nothing was read; it holds no secret.
+	Observe(ctx context.Context, kind string) (*curfewv1.Inventory, error)
+}
+
+// A Provisioner is a Source whose privileges can be given and taken. It may be killed within any of the three and asked
+// again: what was done stays done once. A privilege of a kind that it does not have, or without holder or resource, is
+// an error. No error holds a secret.
+type Provisioner interface {
+	// Privileges is every kind of privilege there is.
+	Privileges() []string
+	// Read asks the vendor whether the privilege is held, in the holder's own right. An error says that it could not be
+	// learnt.
+	Read(ctx context.Context, privilege *curfewv1.Privilege) (*curfewv1.PrivilegeState, error)
+	// Grant makes the holder have the privilege at its level. ALREADY says that it was so before. After an error it may
+	// be so or not.
+	Grant(ctx context.Context, privilege *curfewv1.Privilege) (*curfewv1.Provisioned, error)
+	// Revoke makes it what it was before: prior is what Read said before Grant; absent where it is nil. What prior shows at
+	// the same level is left alone (ALREADY), at another level is put back. After an error it may be so or not.
+	Revoke(ctx context.Context, privilege *curfewv1.Privilege, prior *curfewv1.PrivilegeState) (*curfewv1.Provisioned, error)
+	// EndSessions ends the holder's sessions and tokens as far as the vendor's API can. TASK says what a person has to do.
+	EndSessions(ctx context.Context, holder string) (*curfewv1.Provisioned, error)
+}
+
+// A Checker is a Source that can say what its configuration lets it do.
+type Checker interface {
+	// Check asks the vendor, and changes nothing. There is an answer for each ability, whatever goes wrong; none holds a
+	// secret.
+	Check(ctx context.Context) []*curfewv1.Check
+}
+
 // plugin is one entry of the list of sources.
 type plugin struct {
-	decode event.Decode
-	open   func(yamlfile.Section) (Source, error) // nil: records are judged from files only
+	decode  event.Decode
+	formats map[string]event.Decode                // further formats of its records, by their name for `curfew eval`
+	open    func(yamlfile.Section) (Source, error) // nil: records are judged from files only
 }
 
 // sources is every SaaS that can be read, by its name in the configuration file and in `curfew eval --source`.
@@ -65,22 +123,29 @@ func use[C any, S Source](construct func(C) (S, error)) func(yamlfile.Section) (
 }
 
 // Names returns the name of every source, sorted.
-func Names() []string {
-	names := make([]string, 0, 8)
-	for name := range sources() {
-		names = append(names, name)
+func Names() []string { return slices.Sorted(maps.Keys(sources())) }
+
+// decoders is every format of records there is, by name.
+func decoders() map[string]event.Decode {
+	all := map[string]event.Decode{}
+	for name, plugin := range sources() {
+		all[name] = plugin.decode
+		maps.Copy(all, plugin.formats)
 	}
-	slices.Sort(names)
-	return names
+	return all
 }
 
-// Decoder returns how a source's records are decoded. An unknown name is an error that lists the known ones.
-func Decoder(name string) (event.Decode, error) {
-	plugin, known := sources()[name]
+// Formats returns the name of every format of records that Decoder knows, sorted.
+func Formats() []string { return slices.Sorted(maps.Keys(decoders())) }
+
+// Decoder returns how records of a format are decoded: a source's own, which has the source's name, or a further one. An
+// unknown name is an error that lists the known ones.
+func Decoder(format string) (event.Decode, error) {
+	decode, known := decoders()[format]
 	if !known {
-		return nil, unknownSource(name)
+		return nil, fmt.Errorf("no source is called %q; there are %s", format, strings.Join(Formats(), ", "))
 	}
-	return plugin.decode, nil
+	return decode, nil
 }
 
 func unknownSource(name string) error {

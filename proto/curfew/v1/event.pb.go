@@ -177,7 +177,10 @@ type Event struct {
 	// The name in the object store of a record too large for the bus. Empty otherwise.
 	RawObject string `protobuf:"bytes,17,opt,name=raw_object,json=rawObject,proto3" json:"raw_object,omitempty"`
 	// What of the record could not be read, each as "field: why". Empty for a sound record.
-	Oddities      []string `protobuf:"bytes,18,rep,name=oddities,proto3" json:"oddities,omitempty"`
+	Oddities []string `protobuf:"bytes,18,rep,name=oddities,proto3" json:"oddities,omitempty"`
+	// What the vendor's webhook and the vendor's log both say of the act where they give it different ids: the same act
+	// from both has the same echo. Empty where their ids agree, and where only one of them tells of the act.
+	Echo          string `protobuf:"bytes,19,opt,name=echo,proto3" json:"echo,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -336,6 +339,13 @@ func (x *Event) GetOddities() []string {
 		return x.Oddities
 	}
 	return nil
+}
+
+func (x *Event) GetEcho() string {
+	if x != nil {
+		return x.Echo
+	}
+	return ""
 }
 
 // Actor is the account that acted, as the vendor names it.
@@ -793,7 +803,10 @@ type EventBatch struct {
 	// Whether the feed had more to give at once when this was read.
 	More bool `protobuf:"varint,14,opt,name=more,proto3" json:"more,omitempty"`
 	// The greatest event time in the lane so far, never later than received: how far back a re-read can reach follows.
-	Newest        *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=newest,proto3" json:"newest,omitempty"`
+	Newest *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=newest,proto3" json:"newest,omitempty"`
+	// How many webhooks brought these events; 0 for a batch that was polled. What webhooks bring moves no cursor and
+	// covers no time.
+	Webhooks      uint32 `protobuf:"varint,16,opt,name=webhooks,proto3" json:"webhooks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -931,6 +944,13 @@ func (x *EventBatch) GetNewest() *timestamppb.Timestamp {
 		return x.Newest
 	}
 	return nil
+}
+
+func (x *EventBatch) GetWebhooks() uint32 {
+	if x != nil {
+		return x.Webhooks
+	}
+	return 0
 }
 
 // Coverage is a stretch of time that was read without a gap, as the source understands it: [from, until).
@@ -1119,7 +1139,7 @@ var File_curfew_v1_event_proto protoreflect.FileDescriptor
 
 const file_curfew_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x15curfew/v1/event.proto\x12\tcurfew.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdd\x04\n" +
+	"\x15curfew/v1/event.proto\x12\tcurfew.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf1\x04\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x16\n" +
@@ -1141,7 +1161,8 @@ const file_curfew_v1_event_proto_rawDesc = "" +
 	"raw_digest\x18\x10 \x01(\tR\trawDigest\x12\x1d\n" +
 	"\n" +
 	"raw_object\x18\x11 \x01(\tR\trawObject\x12\x1a\n" +
-	"\boddities\x18\x12 \x03(\tR\boddities\"k\n" +
+	"\boddities\x18\x12 \x03(\tR\boddities\x12\x12\n" +
+	"\x04echo\x18\x13 \x01(\tR\x04echo\"k\n" +
 	"\x05Actor\x12(\n" +
 	"\x04type\x18\x01 \x01(\x0e2\x14.curfew.v1.ActorTypeR\x04type\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x14\n" +
@@ -1172,7 +1193,7 @@ const file_curfew_v1_event_proto_rawDesc = "" +
 	"\x06Change\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x16\n" +
 	"\x06before\x18\x02 \x01(\tR\x06before\x12\x14\n" +
-	"\x05after\x18\x03 \x01(\tR\x05after\"\x9f\x04\n" +
+	"\x05after\x18\x03 \x01(\tR\x05after\"\xbb\x04\n" +
 	"\n" +
 	"EventBatch\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x16\n" +
@@ -1190,7 +1211,8 @@ const file_curfew_v1_event_proto_rawDesc = "" +
 	"\x11previous_sequence\x18\f \x01(\x04R\x10previousSequence\x12'\n" +
 	"\x0fprevious_digest\x18\r \x01(\fR\x0epreviousDigest\x12\x12\n" +
 	"\x04more\x18\x0e \x01(\bR\x04more\x122\n" +
-	"\x06newest\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\x06newest\"l\n" +
+	"\x06newest\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\x06newest\x12\x1a\n" +
+	"\bwebhooks\x18\x10 \x01(\rR\bwebhooks\"l\n" +
 	"\bCoverage\x12.\n" +
 	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\x8e\x02\n" +
