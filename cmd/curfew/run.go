@@ -153,11 +153,19 @@ func serve(ctx context.Context, s system) (err error) {
 		})
 	}
 	if s.runs("collector") {
-		group.Go(func() error {
-			return collector.Run(ctx, collector.Options{
-				Bus: b, Catalog: cat, Tenant: s.config.Tenant, Holder: holder, Sources: sources, Log: s.log, Metrics: metrics,
-			})
-		})
+		options := collector.Options{
+			Bus: b, Catalog: cat, Tenant: s.config.Tenant, Holder: holder, Sources: sources, Log: s.log, Metrics: metrics,
+			WebhookAddress: strings.TrimRight(s.config.Webhooks.Address, "/"),
+		}
+		group.Go(func() error { return collector.Run(ctx, options) })
+		if s.config.Webhooks.Listen != "" {
+			hooks, err := listen("webhooks.listen", s.config.Webhooks.Listen)
+			if err != nil {
+				return err
+			}
+			defer hooks.Close() // as above
+			group.Go(func() error { return collector.ServeWebhooks(ctx, hooks, options) })
+		}
 	}
 	if s.runs("notifier") {
 		group.Go(func() error {

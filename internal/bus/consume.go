@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -49,16 +50,9 @@ type Consumer struct {
 // makes it a dead letter, durable before the message is given up. A message can come twice, after a crash for one:
 // handle must be harmless when repeated.
 func (b *Bus) Consume(ctx context.Context, consumer Consumer, handle func(context.Context, Message) error) error {
-	stream, err := b.stream(ctx, consumer.Filter)
+	durable, err := b.durable(ctx, consumer, time.Minute)
 	if err != nil {
 		return err
-	}
-	durable, err := stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
-		Durable: consumer.Name, FilterSubject: consumer.Filter, AckPolicy: jetstream.AckExplicitPolicy,
-		AckWait: time.Minute, MaxDeliver: -1, MaxAckPending: 1000, Replicas: b.replicas,
-	})
-	if err != nil {
-		return fmt.Errorf("make consumer %s: %w", consumer.Name, err)
 	}
 	messages, err := durable.Messages(jetstream.PullMaxMessages(16), jetstream.PullExpiry(pullExpiry))
 	if err != nil {
@@ -83,6 +77,100 @@ func (b *Bus) Consume(ctx context.Context, consumer Consumer, handle func(contex
 			return err
 		}
 	}
+}
+
+// durable opens a consumer's position, and makes it where there is none. A message that is not settled within wait comes
+// again.
+func (b *Bus) durable(ctx context.Context, consumer Consumer, wait time.Duration) (jetstream.Consumer, error) {
+	stream, err := b.stream(ctx, consumer.Filter)
+	if err != nil {
+		return nil, err
+	}
+	durable, err := stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+		Durable: consumer.Name, FilterSubject: consumer.Filter, AckPolicy: jetstream.AckExplicitPolicy,
+		AckWait: wait, MaxDeliver: -1, MaxAckPending: 1000, Replicas: b.replicas,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make consumer %s: %w", consumer.Name, err)
+	}
+	return durable, nil
+}
+
+// Drain hands messages to handle as many as there are at once, at most most of them, until ctx ends or handle returns an
+// error, which Drain returns. A nil acknowledges all of them for good; after an error they come again, to whoever drains
+// next. It waits for no message that is not there, so that the first of few is not late.
+func (b *Bus) Drain(ctx context.Context, consumer Consumer, most int, handle func(context.Context, []Message) error) error {
+	durable, err := b.durable(ctx, consumer, drainWait)
+	if err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		raw, err := pull(ctx, func(ctx context.Context) (jetstream.MessageBatch, error) {
+			return durable.Fetch(1, jetstream.FetchContext(ctx))
+		})
+		if err == nil && len(raw) > 0 && most > 1 {
+			var rest []jetstream.Msg
+			rest, err = pull(ctx, func(context.Context) (jetstream.MessageBatch, error) { return durable.FetchNoWait(most - 1) })
+			raw = append(raw, rest...)
+		}
+		if err := errors.Join(b.drained(ctx, consumer, raw, handle), err); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("drain %s: %w", consumer.Name, err)
+		}
+	}
+	return ctx.Err()
+}
+
+// drainWait is how long a message stays with a drainer that has died.
+const drainWait = 15 * time.Second
+
+// pull is what one request for messages gave. It ends with ctx, and then the server asks this side no more.
+func pull(ctx context.Context, ask func(context.Context) (jetstream.MessageBatch, error)) ([]jetstream.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, pullExpiry)
+	defer cancel()
+	batch, err := ask(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var raw []jetstream.Msg
+	for message := range batch.Messages() {
+		raw = append(raw, message)
+	}
+	err = batch.Error()
+	if errors.Is(err, jetstream.ErrNoMessages) || errors.Is(err, nats.ErrTimeout) || ctx.Err() != nil {
+		err = nil // there was nothing
+	}
+	return raw, err
+}
+
+// drained hands messages over and settles them by the answer.
+func (b *Bus) drained(ctx context.Context, consumer Consumer, raw []jetstream.Msg, handle func(context.Context, []Message) error) error {
+	if len(raw) == 0 {
+		return nil
+	}
+	messages := make([]Message, 0, len(raw))
+	for _, m := range raw {
+		metadata, err := m.Metadata()
+		if err != nil {
+			return err
+		}
+		messages = append(messages, Message{Subject: m.Subject(), Sequence: metadata.Sequence.Stream, Time: metadata.Timestamp, Data: m.Data()})
+	}
+	handled := ctx.Err()
+	if handled == nil {
+		handled = handle(ctx, messages)
+	}
+	for _, m := range raw {
+		err := error(nil)
+		if handled == nil {
+			err = m.Ack()
+		} else {
+			err = m.Nak()
+		}
+		if err != nil {
+			return errors.Join(handled, fmt.Errorf("settle messages: %w", err))
+		}
+	}
+	return handled
 }
 
 // settle hands one message over and settles it by the answer.

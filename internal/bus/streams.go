@@ -72,6 +72,14 @@ func DecisionSubject(tenant, source, feed string) string {
 	return join("decision", tenant, source, feed)
 }
 
+// InboxSubject is where the webhooks of one feed wait.
+func InboxSubject(tenant, source, feed string) string { return join("inbox", tenant, source, feed) }
+
+// InventorySubject is what one source showed of one kind of thing.
+func InventorySubject(tenant, source, kind string) string {
+	return join("inventory", tenant, source, kind)
+}
+
 // FindingSubject is where a finding goes.
 func FindingSubject(f *curfewv1.Finding) string {
 	severity := strings.ToLower(strings.TrimPrefix(f.GetSeverity().String(), "SEVERITY_"))

@@ -7,9 +7,11 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"github.com/curfewhq/curfew/internal/yamlfile"
 )
@@ -40,6 +42,8 @@ type Config struct {
 	API Listen `yaml:"api"`
 	// Telemetry is metrics, health and readiness.
 	Telemetry Listen `yaml:"telemetry"`
+	// Webhooks is where vendors send theirs; nowhere if it does not listen.
+	Webhooks Webhooks `yaml:"webhooks"`
 	// Sources by name. Each has its plug-in's keys and these.
 	Sources map[string]yamlfile.Section `yaml:"sources"`
 	// Receivers by name, each with its plug-in's keys.
@@ -61,6 +65,14 @@ type Redis struct {
 // Listen is where a server listens.
 type Listen struct {
 	Listen string `yaml:"listen"`
+}
+
+// Webhooks is where vendors' webhooks come in. They prove themselves, each in its vendor's way; TLS is the ingress's.
+type Webhooks struct {
+	// Listen is the address to listen on, such as "127.0.0.1:7423" behind an ingress.
+	Listen string `yaml:"listen"`
+	// Address is what vendors reach it by, such as "https://hooks.example.com": where a vendor has to be told.
+	Address string `yaml:"address"`
 }
 
 // Default is the configuration of `curfew run` without a file.
@@ -115,9 +127,30 @@ func (c Config) check() error {
 			return fmt.Errorf("policy %s is no folder", c.Policy)
 		}
 	}
+	if err := c.Webhooks.check(); err != nil {
+		return err
+	}
 	for key, address := range map[string]string{"api.listen": c.API.Listen, "telemetry.listen": c.Telemetry.Listen} {
 		if err := checkLoopback(address); err != nil {
 			return fmt.Errorf("%s: %w", key, err)
+		}
+	}
+	return nil
+}
+
+func (w Webhooks) check() error {
+	if w.Listen != "" {
+		if _, _, err := net.SplitHostPort(w.Listen); err != nil {
+			return fmt.Errorf("webhooks.listen: %q is no address; write HOST:PORT, such as 127.0.0.1:7423", w.Listen)
+		}
+	}
+	if w.Address != "" {
+		u, err := url.Parse(w.Address)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+			return fmt.Errorf("webhooks.address: %q is not what vendors can reach; write scheme and host alone, such as https://hooks.example.com", w.Address)
+		}
+		if w.Listen == "" {
+			return fmt.Errorf("webhooks.address is set and webhooks.listen is not: what vendors send would reach nobody")
 		}
 	}
 	return nil

@@ -25,6 +25,7 @@ type Metrics struct {
 	events    *prometheus.CounterVec
 	repeats   *prometheus.CounterVec
 	covered   *prometheus.GaugeVec
+	webhooks  *prometheus.CounterVec
 	decisions *prometheus.CounterVec
 	findings  *prometheus.CounterVec
 	behind    *prometheus.GaugeVec
@@ -51,6 +52,7 @@ func NewMetrics() *Metrics {
 	m.events = counter("collector_events_total", "Events stored.", "source", "feed")
 	m.repeats = counter("collector_repeats_total", "Events left out because the lane holds them already.", "source", "feed")
 	m.covered = gauge("collector_covered_until_seconds", "Unix time until which a feed is known to be read.", "source", "feed")
+	m.webhooks = counter("collector_webhooks_total", "Webhooks by what became of them: stored, or why not.", "source", "outcome")
 	m.decisions = counter("evaluator_decisions_total", "Decisions written.", "source", "verdict")
 	m.findings = counter("evaluator_findings_total", "Findings written.", "detection")
 	m.behind = gauge("evaluator_behind_seconds", "From the receipt of the newest judged batch to its decisions.", "source", "feed")
@@ -73,6 +75,9 @@ func (m *Metrics) Collected(source, feed string, records, events, repeats int) {
 func (m *Metrics) Covered(source, feed string, until time.Time) {
 	m.covered.WithLabelValues(source, feed).Set(float64(until.Unix()))
 }
+
+// Webhook counts one delivery. Source is a configured one, or "" where none was meant.
+func (m *Metrics) Webhook(source, outcome string) { m.webhooks.WithLabelValues(source, outcome).Inc() }
 
 // Decided counts one decision.
 func (m *Metrics) Decided(source, verdict string) { m.decisions.WithLabelValues(source, verdict).Inc() }

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,8 +23,12 @@ import (
 // leaseLength is how long a lane waits for a reader that has died.
 const leaseLength = 10 * time.Second
 
-// maxBackoff bounds the pause after a source refused: an outage is waited out, its end must not be missed by much.
-const maxBackoff = 2 * time.Minute
+// minBackoff and maxBackoff bound the pause after a source refused, which doubles each time: an outage is waited out, its
+// end must not be missed by much.
+const (
+	minBackoff = 500 * time.Millisecond
+	maxBackoff = 2 * time.Minute
+)
 
 // Options is what a collector needs.
 type Options struct {
@@ -36,6 +42,9 @@ type Options struct {
 	Holder string
 	// Sources to read, by name.
 	Sources map[string]Configured
+	// WebhookAddress is where vendors reach ServeWebhooks, without a path, such as "https://hooks.example.com"; "" where
+	// they do not, or need not be told.
+	WebhookAddress string
 	// Log and Metrics receive what happens.
 	Log     *slog.Logger
 	Metrics *telemetry.Metrics
@@ -46,14 +55,34 @@ type Options struct {
 func Run(ctx context.Context, o Options) error {
 	var lanes sync.WaitGroup
 	for name, configured := range o.Sources {
-		for _, feed := range configured.Source.Feeds() {
-			l := &lane{Options: o, source: name, feed: feed, from: configured.Source, interval: configured.Interval}
+		for _, l := range configured.lanes() {
+			l.Options, l.source = o, name
 			lanes.Go(func() { l.keepReading(ctx) })
 		}
 	}
 	lanes.Wait()
 	<-ctx.Done()
 	return ctx.Err()
+}
+
+// lanes is a lane for each feed that is polled or that webhooks bring events to.
+func (c Configured) lanes() []*lane {
+	feeds := map[string]*lane{}
+	of := func(feed string) *lane {
+		if feeds[feed] == nil {
+			feeds[feed] = &lane{feed: feed, from: c.Source, decode: c.Decode, interval: c.Interval, wake: make(chan struct{}, 1)}
+		}
+		return feeds[feed]
+	}
+	for _, feed := range c.Source.Feeds() {
+		of(feed).polled = true
+	}
+	if listener, ok := c.Source.(Listener); ok {
+		for _, feed := range listener.Webhooks() {
+			of(feed).hook = true
+		}
+	}
+	return slices.Collect(maps.Values(feeds))
 }
 
 // keepReading reads one feed until ctx ends, beginning anew from what is stored whenever something goes wrong.
@@ -64,7 +93,12 @@ func (l *lane) keepReading(ctx context.Context) {
 			l.Log.Info("another collector reads the feed", "source", l.source, "feed", l.feed)
 			return
 		}
-		l.Log.Error("feed stopped; reading again from what is stored", "source", l.source, "feed", l.feed, "delay", delay, "error", err)
-		l.Metrics.Failed("collector", "feed")
+		l.broke(err, delay)
 	})
+}
+
+// broke says that reading broke off and goes on from what is stored.
+func (l *lane) broke(err error, delay time.Duration) {
+	l.Log.Error("feed stopped; reading again from what is stored", "source", l.source, "feed", l.feed, "delay", delay, "error", err)
+	l.Metrics.Failed("collector", "feed")
 }

@@ -63,7 +63,7 @@ func options(t *testing.T, b *bus.Bus, o *org, holder string) Options {
 	}
 	return Options{
 		Bus: b, Catalog: cat, Tenant: "main", Holder: holder,
-		Sources: map[string]Configured{"okta": {Source: source, Interval: 10 * time.Millisecond}},
+		Sources: map[string]Configured{"okta": {Source: source, Decode: okta.Decode, Interval: 10 * time.Millisecond}},
 		Log:     slog.New(slog.DiscardHandler), Metrics: telemetry.NewMetrics(),
 	}
 }
@@ -261,12 +261,12 @@ func TestWindow(t *testing.T) {
 	}
 	w := window{horizon: time.Hour}
 	for minute := range 600 {
-		if !w.add(at(minute)) {
+		if !w.add(at(minute), false) {
 			t.Fatalf("minute %d is new", minute)
 		}
 	}
 	for minute := 600 - 60; minute < 600; minute++ {
-		if w.add(at(minute)) {
+		if w.add(at(minute), false) {
 			t.Fatalf("minute %d is within the horizon and there", minute)
 		}
 	}
@@ -275,8 +275,8 @@ func TestWindow(t *testing.T) {
 	}
 	future := at(9999)
 	future.Time, future.Received = timestamppb.New(begin.AddDate(74, 0, 0)), at(600).GetReceived()
-	w.add(future)
-	if w.add(at(590)) {
+	w.add(future, false)
+	if w.add(at(590), false) {
 		t.Error("one record stamped in the future must not make the window forget")
 	}
 }

@@ -6,8 +6,10 @@ package collector
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -33,20 +35,27 @@ type lane struct {
 	source, feed string
 	from         Source
 	interval     time.Duration
+	decode       event.Decode
+	polled, hook bool // by which ways its events come
+	wake         chan struct{}
 
-	last     uint64 // sequence of the newest batch
-	digest   []byte // of the newest batch as stored
-	cursor   string
+	mu       sync.Mutex // polling and merging take turns
+	last     uint64     // sequence of the newest batch
+	digest   []byte     // of the newest batch as stored
+	cursor   string     // of the newest batch as stored
+	at       string     // where polling goes on: the cursor, or behind it where nothing came
 	newest   time.Time
 	repeated window
-	// stored is when the newest batch was; unstored, where it is set, is since when coverage waits to be stored.
+	replayed replays
+	pending  *curfewv1.EventBatch // webhooks on their way in
+	// stored is when coverage was stored last; unstored, where it is set, is since when some waits to be stored.
 	stored   time.Time
 	unstored *timestamppb.Timestamp
 	covers   bool // some coverage was stored since the lane was restored
 }
 
-// read restores the lane from the bus, then polls until ctx ends or something fails, and returns whether it stored
-// anything. bus.ErrConflict means that another reader wrote in between.
+// read restores the lane from the bus, then polls and merges webhooks until ctx ends or something fails, and returns
+// whether it stored anything. bus.ErrConflict means that another reader wrote in between.
 func (l *lane) read(ctx context.Context) (progressed bool, err error) {
 	if err := l.restore(ctx); err != nil {
 		return false, err
@@ -58,24 +67,61 @@ func (l *lane) read(ctx context.Context) (progressed bool, err error) {
 			return false, err
 		}
 	}
+	began := l.last
+	ways, ctx := errgroup.WithContext(ctx)
+	if l.polled {
+		ways.Go(func() error { return l.poll(ctx) })
+	}
+	if l.hook {
+		ways.Go(func() error { return l.merge(ctx) })
+		ways.Go(func() error { return l.subscribe(ctx) })
+	}
+	err = ways.Wait()
+	return l.last != began || l.unstored != nil, err
+}
+
+// poll reads page after page until ctx ends or the bus fails. What the source refuses is asked again, ever later: nothing
+// was read, and webhooks go on.
+func (l *lane) poll(ctx context.Context) error {
+	delay := minBackoff
 	for {
-		page, err := l.from.Poll(ctx, l.feed, l.cursor)
+		page, err := l.from.Poll(ctx, l.feed, l.at)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			l.broke(err, delay)
+			if err := l.rest(ctx, delay); err != nil {
+				return err
+			}
+			delay = min(2*delay, maxBackoff)
+			continue
+		}
+		delay = minBackoff
+		l.mu.Lock()
+		err = l.store(ctx, page)
+		l.mu.Unlock()
 		if err != nil {
-			return progressed, err
+			return err
 		}
-		if err := l.store(ctx, page); err != nil {
-			return progressed, err
-		}
-		progressed = true
 		if page.GetMore() {
 			continue
 		}
-		select {
-		case <-ctx.Done():
-			return progressed, ctx.Err()
-		case <-time.After(l.interval):
+		if err := l.rest(ctx, l.interval); err != nil {
+			return err
 		}
 	}
+}
+
+// rest waits, or less where a webhook says that there is something to read.
+func (l *lane) rest(ctx context.Context, wait time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-l.wake:
+	case <-time.After(wait):
+	}
+	return nil
 }
 
 // restore learns where the lane stands, and the ids in the stretch that a source may read again: those of events that
@@ -83,8 +129,9 @@ func (l *lane) read(ctx context.Context) (progressed bool, err error) {
 // clocks that differ.
 func (l *lane) restore(ctx context.Context) error {
 	subject := bus.EventSubject(l.Tenant, l.source, l.feed)
-	l.stored, l.unstored, l.covers = time.Time{}, nil, false
-	l.last, l.digest, l.cursor, l.newest, l.repeated = 0, nil, "", time.Time{}, window{horizon: l.from.Horizon(l.feed)}
+	l.stored, l.unstored, l.covers, l.pending = time.Time{}, nil, false, nil
+	l.last, l.digest, l.cursor, l.at, l.newest, l.repeated = 0, nil, "", "", time.Time{}, window{horizon: l.from.Horizon(l.feed)}
+	l.replayed = replays{horizon: l.repeated.horizon}
 	last, err := l.Bus.Last(ctx, subject)
 	if errors.Is(err, bus.ErrNotFound) {
 		return nil
@@ -96,7 +143,7 @@ func (l *lane) restore(ctx context.Context) error {
 	if err := last.Decode(batch); err != nil {
 		return err
 	}
-	l.last, l.digest, l.cursor = last.Sequence, last.Digest(), batch.GetCursor()
+	l.last, l.digest, l.cursor, l.at = last.Sequence, last.Digest(), batch.GetCursor(), batch.GetCursor()
 	if batch.GetNewest() != nil {
 		l.newest = batch.GetNewest().AsTime()
 	}
@@ -112,8 +159,11 @@ func (l *lane) restore(ctx context.Context) error {
 		if err := m.Decode(stored); err != nil {
 			return err
 		}
+		for _, delivery := range stored.GetDeliveries() {
+			l.replayed.add(delivery, stored.GetReceived().AsTime())
+		}
 		for _, e := range stored.GetEvents() {
-			l.repeated.add(e)
+			l.repeated.restore(e, len(stored.GetDeliveries()) > 0)
 		}
 		return nil
 	})
@@ -127,20 +177,17 @@ func (l *lane) store(ctx context.Context, page *curfewv1.EventBatch) error {
 	fresh := events[:0:0]
 	l.repeated.hold = true // until the page is whole
 	for _, e := range events {
-		if l.repeated.add(e) {
+		if l.repeated.add(e, false) {
 			fresh = append(fresh, l.complete(e))
 		}
 	}
 	repeats := len(events) - len(fresh)
-	for _, letter := range page.GetDeadLetters() {
-		l.Metrics.Dead("collector", letter.GetReason())
-		if err := l.Bus.Bury(ctx, letter); err != nil {
-			return err
-		}
+	if err := l.bury(ctx, page.GetDeadLetters()); err != nil {
+		return err
 	}
 	if len(fresh)+len(page.GetDeadLetters()) == 0 && !page.GetMore() && page.GetCoverage() != nil && l.covers && time.Since(l.stored) < quiet {
 		// Nothing came: where reading goes on is kept here until something does, or for a minute.
-		l.cursor, l.repeated.hold = page.GetCursor(), false
+		l.at, l.repeated.hold = page.GetCursor(), false
 		if l.unstored == nil {
 			l.unstored = page.GetCoverage().GetFrom()
 		}
@@ -166,7 +213,18 @@ func (l *lane) store(ctx context.Context, page *curfewv1.EventBatch) error {
 			return err
 		}
 	}
-	l.repeated.hold = false
+	l.at, l.repeated.hold = page.GetCursor(), false
+	return nil
+}
+
+// bury puts what could not be decoded among the dead letters.
+func (l *lane) bury(ctx context.Context, letters []*curfewv1.DeadLetter) error {
+	for _, letter := range letters {
+		l.Metrics.Dead("collector", letter.GetReason())
+		if err := l.Bus.Bury(ctx, letter); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -239,53 +297,11 @@ func (l *lane) append(ctx context.Context, batch *curfewv1.EventBatch) error {
 	if err != nil {
 		return err
 	}
-	l.last, l.digest, l.cursor, l.stored = sequence, digest, batch.GetCursor(), time.Now()
+	l.last, l.digest, l.cursor = sequence, digest, batch.GetCursor()
 	l.Metrics.Collected(l.source, l.feed, int(batch.GetRecords()), len(batch.GetEvents()), int(batch.GetRepeats()))
 	if batch.GetCoverage() != nil {
-		l.covers = true
+		l.covers, l.stored = true, time.Now()
 		l.Metrics.Covered(l.source, l.feed, batch.GetCoverage().GetUntil().AsTime())
 	}
 	return nil
-}
-
-// window is the ids of the events that happened within a horizon before the newest.
-type window struct {
-	horizon time.Duration
-	ids     map[[16]byte]time.Time
-	newest  time.Time
-	pruned  time.Time
-	hold    bool // forget nothing
-}
-
-// add notes an event and returns whether it is new.
-func (w *window) add(e *curfewv1.Event) bool {
-	if w.ids == nil {
-		w.ids = map[[16]byte]time.Time{}
-	}
-	key := event.Key(e.GetId())
-	if _, there := w.ids[key]; there {
-		return false
-	}
-	received := e.GetReceived().AsTime()
-	at := received
-	if e.GetTime() != nil && e.GetTime().AsTime().Before(received) {
-		at = e.GetTime().AsTime()
-	}
-	w.ids[key] = at
-	if at.After(w.newest) {
-		w.newest = at
-	}
-	if !w.hold && w.newest.Sub(w.pruned) > w.horizon/4+time.Minute {
-		w.prune()
-	}
-	return true
-}
-
-func (w *window) prune() {
-	w.pruned = w.newest
-	for key, at := range w.ids {
-		if w.newest.Sub(at) > w.horizon+10*time.Minute {
-			delete(w.ids, key)
-		}
-	}
 }

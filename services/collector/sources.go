@@ -155,6 +155,8 @@ func unknownSource(name string) error {
 // Configured is a source ready to be polled.
 type Configured struct {
 	Source Source
+	// Decode is how its records are decoded.
+	Decode event.Decode
 	// Interval is the pause between two polls of a feed that has nothing more to give.
 	Interval time.Duration
 }
@@ -178,5 +180,5 @@ func Open(name string, section yamlfile.Section, interval time.Duration) (Config
 	if err != nil {
 		return Configured{}, err
 	}
-	return Configured{Source: source, Interval: interval}, nil
+	return Configured{Source: source, Decode: plugin.decode, Interval: interval}, nil
 }

@@ -804,9 +804,9 @@ type EventBatch struct {
 	More bool `protobuf:"varint,14,opt,name=more,proto3" json:"more,omitempty"`
 	// The greatest event time in the lane so far, never later than received: how far back a re-read can reach follows.
 	Newest *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=newest,proto3" json:"newest,omitempty"`
-	// How many webhooks brought these events; 0 for a batch that was polled. What webhooks bring moves no cursor and
+	// The webhooks that brought these events; none for a batch that was polled. What webhooks bring moves no cursor and
 	// covers no time.
-	Webhooks      uint32 `protobuf:"varint,16,opt,name=webhooks,proto3" json:"webhooks,omitempty"`
+	Deliveries    []*Delivery `protobuf:"bytes,16,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -946,11 +946,66 @@ func (x *EventBatch) GetNewest() *timestamppb.Timestamp {
 	return nil
 }
 
-func (x *EventBatch) GetWebhooks() uint32 {
+func (x *EventBatch) GetDeliveries() []*Delivery {
 	if x != nil {
-		return x.Webhooks
+		return x.Deliveries
 	}
-	return 0
+	return nil
+}
+
+// Delivery is one webhook whose records were merged into a lane.
+type Delivery struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The delivery's own key: the vendor's repeat of it has the same.
+	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// What proves it and only it; empty where there is no such thing. The same seal under another key is a replay.
+	Seal          string `protobuf:"bytes,2,opt,name=seal,proto3" json:"seal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Delivery) Reset() {
+	*x = Delivery{}
+	mi := &file_curfew_v1_event_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Delivery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Delivery) ProtoMessage() {}
+
+func (x *Delivery) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_event_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
+func (*Delivery) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_event_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Delivery) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Delivery) GetSeal() string {
+	if x != nil {
+		return x.Seal
+	}
+	return ""
 }
 
 // Coverage is a stretch of time that was read without a gap, as the source understands it: [from, until).
@@ -966,7 +1021,7 @@ type Coverage struct {
 
 func (x *Coverage) Reset() {
 	*x = Coverage{}
-	mi := &file_curfew_v1_event_proto_msgTypes[8]
+	mi := &file_curfew_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -978,7 +1033,7 @@ func (x *Coverage) String() string {
 func (*Coverage) ProtoMessage() {}
 
 func (x *Coverage) ProtoReflect() protoreflect.Message {
-	mi := &file_curfew_v1_event_proto_msgTypes[8]
+	mi := &file_curfew_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -991,7 +1046,7 @@ func (x *Coverage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Coverage.ProtoReflect.Descriptor instead.
 func (*Coverage) Descriptor() ([]byte, []int) {
-	return file_curfew_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_curfew_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Coverage) GetFrom() *timestamppb.Timestamp {
@@ -1037,7 +1092,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_curfew_v1_event_proto_msgTypes[9]
+	mi := &file_curfew_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1049,7 +1104,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_curfew_v1_event_proto_msgTypes[9]
+	mi := &file_curfew_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1062,7 +1117,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_curfew_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_curfew_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DeadLetter) GetId() string {
@@ -1193,7 +1248,7 @@ const file_curfew_v1_event_proto_rawDesc = "" +
 	"\x06Change\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x16\n" +
 	"\x06before\x18\x02 \x01(\tR\x06before\x12\x14\n" +
-	"\x05after\x18\x03 \x01(\tR\x05after\"\xbb\x04\n" +
+	"\x05after\x18\x03 \x01(\tR\x05after\"\xd4\x04\n" +
 	"\n" +
 	"EventBatch\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x16\n" +
@@ -1211,8 +1266,13 @@ const file_curfew_v1_event_proto_rawDesc = "" +
 	"\x11previous_sequence\x18\f \x01(\x04R\x10previousSequence\x12'\n" +
 	"\x0fprevious_digest\x18\r \x01(\fR\x0epreviousDigest\x12\x12\n" +
 	"\x04more\x18\x0e \x01(\bR\x04more\x122\n" +
-	"\x06newest\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\x06newest\x12\x1a\n" +
-	"\bwebhooks\x18\x10 \x01(\rR\bwebhooks\"l\n" +
+	"\x06newest\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\x06newest\x123\n" +
+	"\n" +
+	"deliveries\x18\x10 \x03(\v2\x13.curfew.v1.DeliveryR\n" +
+	"deliveries\"0\n" +
+	"\bDelivery\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
+	"\x04seal\x18\x02 \x01(\tR\x04seal\"l\n" +
 	"\bCoverage\x12.\n" +
 	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\x8e\x02\n" +
@@ -1253,7 +1313,7 @@ func file_curfew_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_curfew_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_curfew_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_curfew_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_curfew_v1_event_proto_goTypes = []any{
 	(ActorType)(0),                // 0: curfew.v1.ActorType
 	(OutcomeStatus)(0),            // 1: curfew.v1.OutcomeStatus
@@ -1265,13 +1325,14 @@ var file_curfew_v1_event_proto_goTypes = []any{
 	(*Context)(nil),               // 7: curfew.v1.Context
 	(*Change)(nil),                // 8: curfew.v1.Change
 	(*EventBatch)(nil),            // 9: curfew.v1.EventBatch
-	(*Coverage)(nil),              // 10: curfew.v1.Coverage
-	(*DeadLetter)(nil),            // 11: curfew.v1.DeadLetter
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*Delivery)(nil),              // 10: curfew.v1.Delivery
+	(*Coverage)(nil),              // 11: curfew.v1.Coverage
+	(*DeadLetter)(nil),            // 12: curfew.v1.DeadLetter
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
 }
 var file_curfew_v1_event_proto_depIdxs = []int32{
-	12, // 0: curfew.v1.Event.time:type_name -> google.protobuf.Timestamp
-	12, // 1: curfew.v1.Event.received:type_name -> google.protobuf.Timestamp
+	13, // 0: curfew.v1.Event.time:type_name -> google.protobuf.Timestamp
+	13, // 1: curfew.v1.Event.received:type_name -> google.protobuf.Timestamp
 	3,  // 2: curfew.v1.Event.actor:type_name -> curfew.v1.Actor
 	4,  // 3: curfew.v1.Event.app:type_name -> curfew.v1.App
 	5,  // 4: curfew.v1.Event.resource:type_name -> curfew.v1.Resource
@@ -1280,19 +1341,20 @@ var file_curfew_v1_event_proto_depIdxs = []int32{
 	8,  // 7: curfew.v1.Event.changes:type_name -> curfew.v1.Change
 	0,  // 8: curfew.v1.Actor.type:type_name -> curfew.v1.ActorType
 	1,  // 9: curfew.v1.Outcome.status:type_name -> curfew.v1.OutcomeStatus
-	12, // 10: curfew.v1.EventBatch.received:type_name -> google.protobuf.Timestamp
+	13, // 10: curfew.v1.EventBatch.received:type_name -> google.protobuf.Timestamp
 	2,  // 11: curfew.v1.EventBatch.events:type_name -> curfew.v1.Event
-	10, // 12: curfew.v1.EventBatch.coverage:type_name -> curfew.v1.Coverage
-	11, // 13: curfew.v1.EventBatch.dead_letters:type_name -> curfew.v1.DeadLetter
-	12, // 14: curfew.v1.EventBatch.newest:type_name -> google.protobuf.Timestamp
-	12, // 15: curfew.v1.Coverage.from:type_name -> google.protobuf.Timestamp
-	12, // 16: curfew.v1.Coverage.until:type_name -> google.protobuf.Timestamp
-	12, // 17: curfew.v1.DeadLetter.time:type_name -> google.protobuf.Timestamp
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	11, // 12: curfew.v1.EventBatch.coverage:type_name -> curfew.v1.Coverage
+	12, // 13: curfew.v1.EventBatch.dead_letters:type_name -> curfew.v1.DeadLetter
+	13, // 14: curfew.v1.EventBatch.newest:type_name -> google.protobuf.Timestamp
+	10, // 15: curfew.v1.EventBatch.deliveries:type_name -> curfew.v1.Delivery
+	13, // 16: curfew.v1.Coverage.from:type_name -> google.protobuf.Timestamp
+	13, // 17: curfew.v1.Coverage.until:type_name -> google.protobuf.Timestamp
+	13, // 18: curfew.v1.DeadLetter.time:type_name -> google.protobuf.Timestamp
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_curfew_v1_event_proto_init() }
@@ -1306,7 +1368,7 @@ func file_curfew_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_curfew_v1_event_proto_rawDesc), len(file_curfew_v1_event_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -45,7 +45,10 @@ type Webhook struct {
 	// delivery only says that there is something to poll.
 	Records [][]byte `protobuf:"bytes,7,rep,name=records,proto3" json:"records,omitempty"`
 	// The name in the object store of a Webhook with the records, where they are too large for the bus. Empty otherwise.
-	Object        string `protobuf:"bytes,8,opt,name=object,proto3" json:"object,omitempty"`
+	Object string `protobuf:"bytes,8,opt,name=object,proto3" json:"object,omitempty"`
+	// What proves this delivery and only it, such as its signature; empty where a static secret proves them all. The same
+	// seal under another key is a replay.
+	Seal          string `protobuf:"bytes,9,opt,name=seal,proto3" json:"seal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -136,11 +139,18 @@ func (x *Webhook) GetObject() string {
 	return ""
 }
 
+func (x *Webhook) GetSeal() string {
+	if x != nil {
+		return x.Seal
+	}
+	return ""
+}
+
 var File_curfew_v1_webhook_proto protoreflect.FileDescriptor
 
 const file_curfew_v1_webhook_proto_rawDesc = "" +
 	"\n" +
-	"\x17curfew/v1/webhook.proto\x12\tcurfew.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x01\n" +
+	"\x17curfew/v1/webhook.proto\x12\tcurfew.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf5\x01\n" +
 	"\aWebhook\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x16\n" +
@@ -149,7 +159,8 @@ const file_curfew_v1_webhook_proto_rawDesc = "" +
 	"\x03key\x18\x05 \x01(\tR\x03key\x126\n" +
 	"\breceived\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\breceived\x12\x18\n" +
 	"\arecords\x18\a \x03(\fR\arecords\x12\x16\n" +
-	"\x06object\x18\b \x01(\tR\x06objectB5Z3github.com/curfewhq/curfew/proto/curfew/v1;curfewv1b\x06proto3"
+	"\x06object\x18\b \x01(\tR\x06object\x12\x12\n" +
+	"\x04seal\x18\t \x01(\tR\x04sealB5Z3github.com/curfewhq/curfew/proto/curfew/v1;curfewv1b\x06proto3"
 
 var (
 	file_curfew_v1_webhook_proto_rawDescOnce sync.Once

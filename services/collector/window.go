@@ -1,0 +1,166 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+package collector
+
+import (
+	"time"
+
+	"github.com/curfewhq/curfew/internal/event"
+	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+)
+
+// echoApart is how far apart a webhook and the log may say that the same act happened: a webhook without a time of its
+// own has that of its receipt.
+const echoApart = 10 * time.Minute
+
+// window is the events that happened within a horizon before the newest: what the lane holds already.
+type window struct {
+	horizon time.Duration
+	ids     map[[16]byte]time.Time
+	echoes  map[string][]echo
+	newest  time.Time
+	pruned  time.Time
+	hold    bool // forget nothing
+}
+
+// echo is one event of which the other way may tell under another id.
+type echo struct {
+	at     time.Time
+	pushed bool
+	paired bool
+}
+
+// add notes an event and returns whether it is new: neither its id is there, nor the same act by the other way. Pushed is
+// whether a webhook brought it.
+func (w *window) add(e *curfewv1.Event, pushed bool) bool {
+	if !w.note(e) {
+		return false
+	}
+	if e.GetEcho() != "" && w.pair(e.GetEcho(), happened(e), pushed) {
+		return false
+	}
+	w.listen(e, pushed)
+	return true
+}
+
+// restore notes an event that is stored. Two that are stored are no pair: when they came, each was new.
+func (w *window) restore(e *curfewv1.Event, pushed bool) {
+	if w.note(e) {
+		w.listen(e, pushed)
+	}
+}
+
+// note adds an id and returns whether it is new.
+func (w *window) note(e *curfewv1.Event) bool {
+	if w.ids == nil {
+		w.ids, w.echoes = map[[16]byte]time.Time{}, map[string][]echo{}
+	}
+	key := event.Key(e.GetId())
+	if _, there := w.ids[key]; there {
+		return false
+	}
+	at := happened(e)
+	w.ids[key] = at
+	if at.After(w.newest) {
+		w.newest = at
+	}
+	if !w.hold && w.newest.Sub(w.pruned) > w.horizon/4+time.Minute {
+		w.prune()
+	}
+	return true
+}
+
+// listen waits for the other way to tell of the same act.
+func (w *window) listen(e *curfewv1.Event, pushed bool) {
+	if e.GetEcho() != "" {
+		w.echoes[e.GetEcho()] = append(w.echoes[e.GetEcho()], echo{at: happened(e), pushed: pushed})
+	}
+}
+
+// pair returns whether the other way told of the same act: each event pairs with one at most, the nearest in time, so
+// that of an act done twice two remain.
+func (w *window) pair(text string, at time.Time, pushed bool) bool {
+	var nearest *echo
+	for i := range w.echoes[text] {
+		if e := &w.echoes[text][i]; e.pushed != pushed && !e.paired && e.at.Sub(at).Abs() <= echoApart &&
+			(nearest == nil || e.at.Sub(at).Abs() < nearest.at.Sub(at).Abs()) {
+			nearest = e
+		}
+	}
+	if nearest != nil {
+		nearest.paired = true
+	}
+	return nearest != nil
+}
+
+// reaches is whether an event is within what the window remembers.
+func (w *window) reaches(e *curfewv1.Event) bool {
+	return w.newest.Sub(happened(e)) <= w.horizon
+}
+
+// happened is when an event did, or was received where it says no time or one to come.
+func happened(e *curfewv1.Event) time.Time {
+	received := e.GetReceived().AsTime()
+	if e.GetTime() != nil && e.GetTime().AsTime().Before(received) {
+		return e.GetTime().AsTime()
+	}
+	return received
+}
+
+func (w *window) prune() {
+	w.pruned = w.newest
+	old := func(at time.Time) bool { return w.newest.Sub(at) > w.horizon+10*time.Minute }
+	for key, at := range w.ids {
+		if old(at) {
+			delete(w.ids, key)
+		}
+	}
+	for text, echoes := range w.echoes {
+		kept := echoes[:0]
+		for _, e := range echoes {
+			if !old(e.at) {
+				kept = append(kept, e)
+			}
+		}
+		if w.echoes[text] = kept; len(kept) == 0 {
+			delete(w.echoes, text)
+		}
+	}
+}
+
+// replays is the seals of the deliveries within a horizon, each with the key it came under.
+type replays struct {
+	horizon time.Duration
+	seals   map[[16]byte]seal
+	pruned  time.Time
+}
+
+type seal struct {
+	key [16]byte
+	at  time.Time
+}
+
+// add notes a delivery and returns whether it is none that came before under another key.
+func (r *replays) add(delivery *curfewv1.Delivery, at time.Time) bool {
+	if delivery.GetSeal() == "" {
+		return true
+	}
+	if r.seals == nil {
+		r.seals = map[[16]byte]seal{}
+	}
+	if at.Sub(r.pruned) > r.horizon/4+time.Minute {
+		r.pruned = at
+		for text, s := range r.seals {
+			if at.Sub(s.at) > r.horizon {
+				delete(r.seals, text)
+			}
+		}
+	}
+	key := event.Key(delivery.GetKey())
+	if known, there := r.seals[event.Key(delivery.GetSeal())]; there {
+		return known.key == key
+	}
+	r.seals[event.Key(delivery.GetSeal())] = seal{key: key, at: at}
+	return true
+}
