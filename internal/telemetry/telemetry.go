@@ -26,6 +26,8 @@ type Metrics struct {
 	repeats   *prometheus.CounterVec
 	covered   *prometheus.GaugeVec
 	webhooks  *prometheus.CounterVec
+	observed  *prometheus.GaugeVec
+	entries   *prometheus.GaugeVec
 	decisions *prometheus.CounterVec
 	findings  *prometheus.CounterVec
 	behind    *prometheus.GaugeVec
@@ -53,6 +55,8 @@ func NewMetrics() *Metrics {
 	m.repeats = counter("collector_repeats_total", "Events left out because the lane holds them already.", "source", "feed")
 	m.covered = gauge("collector_covered_until_seconds", "Unix time until which a feed is known to be read.", "source", "feed")
 	m.webhooks = counter("collector_webhooks_total", "Webhooks by what became of them: stored, or why not.", "source", "outcome")
+	m.observed = gauge("collector_inventory_whole_seconds", "Unix time of the newest inventory that was whole.", "source", "kind")
+	m.entries = gauge("collector_inventory_entries", "Things known of a source.", "source", "kind")
 	m.decisions = counter("evaluator_decisions_total", "Decisions written.", "source", "verdict")
 	m.findings = counter("evaluator_findings_total", "Findings written.", "detection")
 	m.behind = gauge("evaluator_behind_seconds", "From the receipt of the newest judged batch to its decisions.", "source", "feed")
@@ -78,6 +82,14 @@ func (m *Metrics) Covered(source, feed string, until time.Time) {
 
 // Webhook counts one delivery. Source is a configured one, or "" where none was meant.
 func (m *Metrics) Webhook(source, outcome string) { m.webhooks.WithLabelValues(source, outcome).Inc() }
+
+// Observed sets how many things of a kind are known of a source, and where the inventory was whole, that it was so now.
+func (m *Metrics) Observed(source, kind string, entries int, whole bool) {
+	m.entries.WithLabelValues(source, kind).Set(float64(entries))
+	if whole {
+		m.observed.WithLabelValues(source, kind).SetToCurrentTime()
+	}
+}
 
 // Decided counts one decision.
 func (m *Metrics) Decided(source, verdict string) { m.decisions.WithLabelValues(source, verdict).Inc() }

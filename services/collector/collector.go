@@ -55,6 +55,7 @@ type Options struct {
 func Run(ctx context.Context, o Options) error {
 	var lanes sync.WaitGroup
 	for name, configured := range o.Sources {
+		lanes.Go(func() { keepObserving(ctx, o, name, configured) })
 		for _, l := range configured.lanes() {
 			l.Options, l.source = o, name
 			lanes.Go(func() { l.keepReading(ctx) })

@@ -4,6 +4,7 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -159,13 +160,23 @@ type Configured struct {
 	Decode event.Decode
 	// Interval is the pause between two polls of a feed that has nothing more to give.
 	Interval time.Duration
+	// Inventory is the pause between two inventories; 0 takes none.
+	Inventory time.Duration
 }
 
 // DefaultInterval is the pause between two polls where none is configured.
 const DefaultInterval = 15 * time.Second
 
+// Pauses are how long a source is left alone.
+type Pauses struct {
+	// Interval is Configured.Interval; DefaultInterval if zero.
+	Interval time.Duration
+	// Inventory is Configured.Inventory; DefaultInventory if zero, and none is taken if it is below zero.
+	Inventory time.Duration
+}
+
 // Open makes a source from its section of the configuration file. An error says what is missing and where.
-func Open(name string, section yamlfile.Section, interval time.Duration) (Configured, error) {
+func Open(name string, section yamlfile.Section, pauses Pauses) (Configured, error) {
 	plugin, known := sources()[name]
 	if !known {
 		return Configured{}, unknownSource(name)
@@ -173,12 +184,12 @@ func Open(name string, section yamlfile.Section, interval time.Duration) (Config
 	if plugin.open == nil {
 		return Configured{}, fmt.Errorf("source %q cannot be polled yet; judge its records with: curfew eval --source %s FILE", name, name)
 	}
-	if interval <= 0 {
-		interval = DefaultInterval
-	}
 	source, err := plugin.open(section)
 	if err != nil {
 		return Configured{}, err
 	}
-	return Configured{Source: source, Decode: plugin.decode, Interval: interval}, nil
+	return Configured{
+		Source: source, Decode: plugin.decode, Interval: cmp.Or(pauses.Interval, DefaultInterval),
+		Inventory: max(0, cmp.Or(pauses.Inventory, DefaultInventory)),
+	}, nil
 }
