@@ -4,7 +4,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -18,7 +17,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -199,45 +197,14 @@ func unwrapped(err error) error {
 	}
 }
 
-// sourceKeys are the keys of a source that are the collector's and not the plug-in's.
-type sourceKeys struct {
-	Interval time.Duration `yaml:"interval"`
-	// Inventory is a length of time, or "off".
-	Inventory string `yaml:"inventory"`
-}
-
-// pauses reads the keys.
-func (k sourceKeys) pauses() (collector.Pauses, error) {
-	p := collector.Pauses{Interval: k.Interval, Inventory: -1}
-	if k.Interval < 0 {
-		return p, fmt.Errorf("interval %v is before it began; write a length of time, such as 15s", k.Interval)
-	}
-	if k.Inventory == "off" {
-		return p, nil
-	}
-	var err error
-	if p.Inventory, err = time.ParseDuration(cmp.Or(k.Inventory, "0s")); err != nil || p.Inventory < 0 || k.Inventory != "" && p.Inventory < time.Minute {
-		return p, fmt.Errorf("inventory %q is no length of time from 1m up; write one, such as 1h, or off", k.Inventory)
-	}
-	return p, nil
-}
-
 func openSources(s system) (map[string]collector.Configured, error) {
 	sources := map[string]collector.Configured{}
 	if !s.runs("collector") {
 		return sources, nil
 	}
 	for name, section := range s.config.Sources {
-		var keys sourceKeys
-		rest, err := section.Split(&keys)
-		if err != nil {
-			return nil, fmt.Errorf("source %s: %w", name, err)
-		}
-		pauses, err := keys.pauses()
-		if err != nil {
-			return nil, fmt.Errorf("source %s: %w", name, err)
-		}
-		if sources[name], err = collector.Open(name, rest, pauses); err != nil {
+		var err error
+		if sources[name], err = openSource(name, section); err != nil {
 			return nil, fmt.Errorf("source %s: %w", name, err)
 		}
 	}
