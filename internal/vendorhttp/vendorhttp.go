@@ -148,6 +148,7 @@ func (c *Client) Do(ctx context.Context, r Request) (*Answer, error) {
 			return nil, c.refused(answer, verdict)
 		}
 		waited += wait
+		visiting(ctx).leave()
 		if err := c.Pause(ctx, wait); err != nil {
 			return nil, fmt.Errorf("wait for %s to answer again: %w", c.vendor, err)
 		}
@@ -190,8 +191,10 @@ func (c *Client) ask(ctx context.Context, r Request) (*Answer, error) {
 	limit := c.MaxBody
 	if !answer.succeeded {
 		limit = maxRefusal
+	} else if err := visiting(ctx).take(ctx); err != nil {
+		return nil, fmt.Errorf("wait for room to read: %w", err)
 	}
-	page, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
+	page, err := readBody(response, limit)
 	switch {
 	case !answer.succeeded:
 		// Without a whole body the status alone has to do.
@@ -204,6 +207,17 @@ func (c *Client) ask(ctx context.Context, r Request) (*Answer, error) {
 		answer.Body = page
 	}
 	return answer, nil
+}
+
+// readBody reads a body, at most a byte more than limit. Where the vendor says how long it is, it is read into a buffer of
+// that length at once: growing one for each page makes more garbage than all that is done with the page.
+func readBody(response *http.Response, limit int64) ([]byte, error) {
+	if response.ContentLength < 0 || response.ContentLength > min(limit, 8<<20) {
+		return io.ReadAll(io.LimitReader(response.Body, limit+1))
+	}
+	body := make([]byte, response.ContentLength)
+	n, err := io.ReadFull(response.Body, body)
+	return body[:n], err
 }
 
 // reason is why a request came to nothing.

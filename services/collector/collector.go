@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/curfewhq/curfew/internal/bus"
 	"github.com/curfewhq/curfew/internal/catalog"
 	"github.com/curfewhq/curfew/internal/telemetry"
+	"github.com/curfewhq/curfew/internal/vendorhttp"
 )
 
 // leaseLength is how long a lane waits for a reader that has died.
@@ -53,11 +55,13 @@ type Options struct {
 // Run reads every feed of every source until ctx ends, whose error it returns. Several may run at once: each feed has
 // one reader at a time.
 func Run(ctx context.Context, o Options) error {
+	// One page more than can be decoded at once waits for its turn.
+	room := vendorhttp.NewRoom(runtime.GOMAXPROCS(0) + 1)
 	var lanes sync.WaitGroup
 	for name, configured := range o.Sources {
 		lanes.Go(func() { keepObserving(ctx, o, name, configured) })
 		for _, l := range configured.lanes() {
-			l.Options, l.source = o, name
+			l.Options, l.source, l.room = o, name, room
 			lanes.Go(func() { l.keepReading(ctx) })
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/curfewhq/curfew/internal/bus"
 	"github.com/curfewhq/curfew/internal/catalog"
 	"github.com/curfewhq/curfew/internal/event"
+	"github.com/curfewhq/curfew/internal/vendorhttp"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
@@ -38,6 +39,7 @@ type lane struct {
 	decode       event.Decode
 	polled, hook bool // by which ways its events come
 	wake         chan struct{}
+	room         *vendorhttp.Room
 
 	mu       sync.Mutex // polling and merging take turns
 	last     uint64     // sequence of the newest batch
@@ -67,10 +69,10 @@ func (l *lane) read(ctx context.Context) (progressed bool, err error) {
 			return false, err
 		}
 	}
-	began := l.last
+	began, at := l.last, l.cursor
 	ways, ctx := errgroup.WithContext(ctx)
 	if l.polled {
-		ways.Go(func() error { return l.poll(ctx) })
+		ways.Go(func() error { return l.poll(ctx, at) })
 	}
 	if l.hook {
 		ways.Go(func() error { return l.merge(ctx) })
@@ -80,16 +82,56 @@ func (l *lane) read(ctx context.Context) (progressed bool, err error) {
 	return l.last != began || l.unstored != nil, err
 }
 
-// poll reads page after page until ctx ends or the bus fails. What the source refuses is asked again, ever later: nothing
-// was read, and webhooks go on.
-func (l *lane) poll(ctx context.Context) error {
+// poll reads page after page from a cursor until ctx ends or the bus fails: one page is read while the one before is
+// stored.
+func (l *lane) poll(ctx context.Context, at string) error {
+	type read struct {
+		page  *curfewv1.EventBatch
+		leave func()
+	}
+	pages := make(chan read)
+	ways, ctx := errgroup.WithContext(ctx)
+	ways.Go(func() error {
+		return l.fetch(ctx, at, func(page *curfewv1.EventBatch, leave func()) error {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case pages <- read{page, leave}:
+				return nil
+			}
+		})
+	})
+	ways.Go(func() error {
+		for {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case r := <-pages:
+				l.mu.Lock()
+				err := l.store(ctx, r.page)
+				l.mu.Unlock()
+				r.leave()
+				if err != nil {
+					return err
+				}
+			}
+		}
+	})
+	return ways.Wait()
+}
+
+// fetch hands over page after page from a cursor until ctx ends. What the source refuses is asked again, ever later: nothing was read,
+// and webhooks go on.
+func (l *lane) fetch(ctx context.Context, at string, deliver func(page *curfewv1.EventBatch, leave func()) error) error {
 	delay := minBackoff
 	for {
-		page, err := l.from.Poll(ctx, l.feed, l.at)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil:
+		entered, leave := l.room.Enter(ctx)
+		page, err := l.from.Poll(entered, l.feed, at)
+		if err != nil {
+			leave()
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			l.broke(err, delay)
 			if err := l.rest(ctx, delay); err != nil {
 				return err
@@ -97,14 +139,13 @@ func (l *lane) poll(ctx context.Context) error {
 			delay = min(2*delay, maxBackoff)
 			continue
 		}
-		delay = minBackoff
-		l.mu.Lock()
-		err = l.store(ctx, page)
-		l.mu.Unlock()
-		if err != nil {
+		delay, at = minBackoff, page.GetCursor()
+		more := page.GetMore()
+		if err := deliver(page, leave); err != nil {
+			leave()
 			return err
 		}
-		if page.GetMore() {
+		if more {
 			continue
 		}
 		if err := l.rest(ctx, l.interval); err != nil {
@@ -130,7 +171,7 @@ func (l *lane) rest(ctx context.Context, wait time.Duration) error {
 func (l *lane) restore(ctx context.Context) error {
 	subject := bus.EventSubject(l.Tenant, l.source, l.feed)
 	l.stored, l.unstored, l.covers, l.pending = time.Time{}, nil, false, nil
-	l.last, l.digest, l.cursor, l.at, l.newest, l.repeated = 0, nil, "", "", time.Time{}, window{horizon: l.from.Horizon(l.feed)}
+	l.last, l.digest, l.cursor, l.newest, l.repeated = 0, nil, "", time.Time{}, window{horizon: l.from.Horizon(l.feed)}
 	l.replayed = replays{horizon: l.repeated.horizon}
 	last, err := l.Bus.Last(ctx, subject)
 	if errors.Is(err, bus.ErrNotFound) {
@@ -143,7 +184,7 @@ func (l *lane) restore(ctx context.Context) error {
 	if err := last.Decode(batch); err != nil {
 		return err
 	}
-	l.last, l.digest, l.cursor, l.at = last.Sequence, last.Digest(), batch.GetCursor(), batch.GetCursor()
+	l.last, l.digest, l.cursor = last.Sequence, last.Digest(), batch.GetCursor()
 	if batch.GetNewest() != nil {
 		l.newest = batch.GetNewest().AsTime()
 	}
@@ -186,8 +227,8 @@ func (l *lane) store(ctx context.Context, page *curfewv1.EventBatch) error {
 		return err
 	}
 	if len(fresh)+len(page.GetDeadLetters()) == 0 && !page.GetMore() && page.GetCoverage() != nil && l.covers && time.Since(l.stored) < quiet {
-		// Nothing came: where reading goes on is kept here until something does, or for a minute.
-		l.at, l.repeated.hold = page.GetCursor(), false
+		// Nothing came: where reading goes on is not stored until something does, or for a minute.
+		l.repeated.hold = false
 		if l.unstored == nil {
 			l.unstored = page.GetCoverage().GetFrom()
 		}
@@ -213,7 +254,7 @@ func (l *lane) store(ctx context.Context, page *curfewv1.EventBatch) error {
 			return err
 		}
 	}
-	l.at, l.repeated.hold = page.GetCursor(), false
+	l.repeated.hold = false
 	return nil
 }
 
