@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,11 +42,8 @@ func client() (*vendorhttp.Client, *[]time.Duration) {
 // serve runs a vendor, which gets the number of each request from 1, until the test ends.
 func serve(t *testing.T, answer func(w http.ResponseWriter, r *http.Request, nth int)) (address string) {
 	t.Helper()
-	nth := 0
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		nth++
-		answer(w, r, nth)
-	}))
+	var nth atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(w, r, int(nth.Add(1))) }))
 	t.Cleanup(server.Close)
 	return server.URL
 }
