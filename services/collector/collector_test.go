@@ -261,12 +261,12 @@ func TestWindow(t *testing.T) {
 	}
 	w := window{horizon: time.Hour}
 	for minute := range 600 {
-		if !w.add(at(minute), false) {
+		if fresh, _ := w.add(at(minute), false); !fresh {
 			t.Fatalf("minute %d is new", minute)
 		}
 	}
 	for minute := 600 - 60; minute < 600; minute++ {
-		if w.add(at(minute), false) {
+		if fresh, _ := w.add(at(minute), false); fresh {
 			t.Fatalf("minute %d is within the horizon and there", minute)
 		}
 	}
@@ -276,7 +276,7 @@ func TestWindow(t *testing.T) {
 	future := at(9999)
 	future.Time, future.Received = timestamppb.New(begin.AddDate(74, 0, 0)), at(600).GetReceived()
 	w.add(future, false)
-	if w.add(at(590), false) {
+	if fresh, _ := w.add(at(590), false); fresh {
 		t.Error("one record stamped in the future must not make the window forget")
 	}
 }

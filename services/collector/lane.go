@@ -203,9 +203,7 @@ func (l *lane) restore(ctx context.Context) error {
 		for _, delivery := range stored.GetDeliveries() {
 			l.replayed.add(delivery, stored.GetReceived().AsTime())
 		}
-		for _, e := range stored.GetEvents() {
-			l.repeated.restore(e, len(stored.GetDeliveries()) > 0)
-		}
+		l.repeated.restore(stored)
 		return nil
 	})
 }
@@ -217,16 +215,20 @@ func (l *lane) store(ctx context.Context, page *curfewv1.EventBatch) error {
 	events := page.GetEvents()
 	fresh := events[:0:0]
 	l.repeated.hold = true // until the page is whole
+	var echoes []*curfewv1.Echo
 	for _, e := range events {
-		if l.repeated.add(e, false) {
+		isFresh, of := l.repeated.add(e, false)
+		if isFresh {
 			fresh = append(fresh, l.complete(e))
+		} else if of != nil {
+			echoes = append(echoes, of)
 		}
 	}
 	repeats := len(events) - len(fresh)
 	if err := l.bury(ctx, page.GetDeadLetters()); err != nil {
 		return err
 	}
-	if len(fresh)+len(page.GetDeadLetters()) == 0 && !page.GetMore() && page.GetCoverage() != nil && l.covers && time.Since(l.stored) < quiet {
+	if len(fresh)+len(echoes)+len(page.GetDeadLetters()) == 0 && !page.GetMore() && page.GetCoverage() != nil && l.covers && time.Since(l.stored) < quiet {
 		// Nothing came: where reading goes on is not stored until something does, or for a minute.
 		l.repeated.hold = false
 		if l.unstored == nil {
@@ -249,6 +251,7 @@ func (l *lane) store(ctx context.Context, page *curfewv1.EventBatch) error {
 		if i == len(parts)-1 {
 			batch.Cursor, batch.Coverage, batch.More = page.GetCursor(), page.GetCoverage(), page.GetMore()
 			batch.Records, batch.Repeats, batch.DeadLetters = page.GetRecords(), uint32(repeats), brief(page.GetDeadLetters())
+			batch.Echoes = echoes
 		}
 		if err := l.append(ctx, batch); err != nil {
 			return err

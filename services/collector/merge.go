@@ -91,15 +91,20 @@ func (l *lane) take(ctx context.Context, m bus.Message) error {
 			// The vendor's webhook says not when it was; it is sent at once.
 			e.Time = webhook.GetReceived()
 		}
-		switch {
-		case l.polled && !l.repeated.reaches(e):
+		if l.polled && !l.repeated.reaches(e) {
 			// Too old to tell whether the lane holds it. What polling has not brought yet it will.
 			l.Metrics.Webhook(l.source, "left to polling")
 			p.Repeats++
-		case l.repeated.add(e, true):
+			continue
+		}
+		fresh, of := l.repeated.add(e, true)
+		if fresh {
 			p.Events = append(p.Events, l.complete(e))
-		default:
-			p.Repeats++
+			continue
+		}
+		p.Repeats++
+		if of != nil {
+			p.Echoes = append(p.Echoes, of)
 		}
 	}
 	return nil
@@ -134,6 +139,7 @@ func (l *lane) flush(ctx context.Context) error {
 		}
 		if i == len(parts)-1 {
 			batch.Records, batch.Repeats, batch.DeadLetters = pending.GetRecords(), pending.GetRepeats(), brief(pending.GetDeadLetters())
+			batch.Echoes = pending.GetEchoes()
 		}
 		if err := l.append(ctx, batch); err != nil {
 			return err

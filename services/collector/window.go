@@ -6,6 +6,8 @@ package collector
 import (
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/curfewhq/curfew/internal/event"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
@@ -26,41 +28,55 @@ type window struct {
 
 // echo is one event of which the other way may tell under another id.
 type echo struct {
+	id     string
 	at     time.Time
 	pushed bool
 	paired bool
 }
 
-// add notes an event and returns whether it is new: neither its id is there, nor the same act by the other way. Pushed is
-// whether a webhook brought it.
-func (w *window) add(e *curfewv1.Event, pushed bool) bool {
-	if !w.note(e) {
-		return false
+// add notes an event and returns whether it is new: neither its id is there, nor the same act by the other way, which of
+// then names. Pushed is whether a webhook brought it.
+func (w *window) add(e *curfewv1.Event, pushed bool) (fresh bool, of *curfewv1.Echo) {
+	if !w.note(e.GetId(), happened(e)) {
+		return false, nil
 	}
-	if e.GetEcho() != "" && w.pair(e.GetEcho(), happened(e), pushed) {
-		return false
+	if e.GetEcho() == "" {
+		return true, nil
+	}
+	if pair := w.nearest(e.GetEcho(), happened(e), pushed); pair != nil {
+		pair.paired = true
+		return false, &curfewv1.Echo{Id: e.GetId(), Of: pair.id, Text: e.GetEcho(), Time: timestamppb.New(happened(e))}
 	}
 	w.listen(e, pushed)
-	return true
+	return true, nil
 }
 
-// restore notes an event that is stored. Two that are stored are no pair: when they came, each was new.
-func (w *window) restore(e *curfewv1.Event, pushed bool) {
-	if w.note(e) {
-		w.listen(e, pushed)
+// restore notes what a stored batch holds. Two events that are stored are no pair: when they came, each was new.
+func (w *window) restore(batch *curfewv1.EventBatch) {
+	for _, e := range batch.GetEvents() {
+		if w.note(e.GetId(), happened(e)) && e.GetEcho() != "" {
+			w.listen(e, len(batch.GetDeliveries()) > 0)
+		}
+	}
+	for _, left := range batch.GetEchoes() {
+		w.note(left.GetId(), left.GetTime().AsTime())
+		for i := range w.echoes[left.GetText()] {
+			if e := &w.echoes[left.GetText()][i]; e.id == left.GetOf() {
+				e.paired = true
+			}
+		}
 	}
 }
 
 // note adds an id and returns whether it is new.
-func (w *window) note(e *curfewv1.Event) bool {
+func (w *window) note(id string, at time.Time) bool {
 	if w.ids == nil {
 		w.ids, w.echoes = map[[16]byte]time.Time{}, map[string][]echo{}
 	}
-	key := event.Key(e.GetId())
+	key := event.Key(id)
 	if _, there := w.ids[key]; there {
 		return false
 	}
-	at := happened(e)
 	w.ids[key] = at
 	if at.After(w.newest) {
 		w.newest = at
@@ -73,14 +89,12 @@ func (w *window) note(e *curfewv1.Event) bool {
 
 // listen waits for the other way to tell of the same act.
 func (w *window) listen(e *curfewv1.Event, pushed bool) {
-	if e.GetEcho() != "" {
-		w.echoes[e.GetEcho()] = append(w.echoes[e.GetEcho()], echo{at: happened(e), pushed: pushed})
-	}
+	w.echoes[e.GetEcho()] = append(w.echoes[e.GetEcho()], echo{id: e.GetId(), at: happened(e), pushed: pushed})
 }
 
-// pair returns whether the other way told of the same act: each event pairs with one at most, the nearest in time, so
-// that of an act done twice two remain.
-func (w *window) pair(text string, at time.Time, pushed bool) bool {
+// nearest is the event nearest in time by which the other way told of the same act, nil where there is none. Each pairs
+// once, so that of an act done twice two remain.
+func (w *window) nearest(text string, at time.Time, pushed bool) *echo {
 	var nearest *echo
 	for i := range w.echoes[text] {
 		if e := &w.echoes[text][i]; e.pushed != pushed && !e.paired && e.at.Sub(at).Abs() <= echoApart &&
@@ -88,10 +102,7 @@ func (w *window) pair(text string, at time.Time, pushed bool) bool {
 			nearest = e
 		}
 	}
-	if nearest != nil {
-		nearest.paired = true
-	}
-	return nearest != nil
+	return nearest
 }
 
 // reaches is whether an event is within what the window remembers.

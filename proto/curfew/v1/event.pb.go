@@ -806,7 +806,9 @@ type EventBatch struct {
 	Newest *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=newest,proto3" json:"newest,omitempty"`
 	// The webhooks that brought these events; none for a batch that was polled. What webhooks bring moves no cursor and
 	// covers no time.
-	Deliveries    []*Delivery `protobuf:"bytes,16,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
+	Deliveries []*Delivery `protobuf:"bytes,16,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
+	// The events that were left out because the lane holds the same act under another id.
+	Echoes        []*Echo `protobuf:"bytes,17,rep,name=echoes,proto3" json:"echoes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -953,6 +955,13 @@ func (x *EventBatch) GetDeliveries() []*Delivery {
 	return nil
 }
 
+func (x *EventBatch) GetEchoes() []*Echo {
+	if x != nil {
+		return x.Echoes
+	}
+	return nil
+}
+
 // Delivery is one webhook whose records were merged into a lane.
 type Delivery struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1008,6 +1017,79 @@ func (x *Delivery) GetSeal() string {
 	return ""
 }
 
+// Echo is an event that was left out because the other way had told of its act.
+type Echo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its own id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The id of the event that is stored.
+	Of string `protobuf:"bytes,2,opt,name=of,proto3" json:"of,omitempty"`
+	// What both say: Event.echo.
+	Text string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	// When it happened by its own word, or was received.
+	Time          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Echo) Reset() {
+	*x = Echo{}
+	mi := &file_curfew_v1_event_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Echo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Echo) ProtoMessage() {}
+
+func (x *Echo) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_event_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Echo.ProtoReflect.Descriptor instead.
+func (*Echo) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_event_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Echo) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Echo) GetOf() string {
+	if x != nil {
+		return x.Of
+	}
+	return ""
+}
+
+func (x *Echo) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Echo) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
 // Coverage is a stretch of time that was read without a gap, as the source understands it: [from, until).
 type Coverage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1021,7 +1103,7 @@ type Coverage struct {
 
 func (x *Coverage) Reset() {
 	*x = Coverage{}
-	mi := &file_curfew_v1_event_proto_msgTypes[9]
+	mi := &file_curfew_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1033,7 +1115,7 @@ func (x *Coverage) String() string {
 func (*Coverage) ProtoMessage() {}
 
 func (x *Coverage) ProtoReflect() protoreflect.Message {
-	mi := &file_curfew_v1_event_proto_msgTypes[9]
+	mi := &file_curfew_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1046,7 +1128,7 @@ func (x *Coverage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Coverage.ProtoReflect.Descriptor instead.
 func (*Coverage) Descriptor() ([]byte, []int) {
-	return file_curfew_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_curfew_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Coverage) GetFrom() *timestamppb.Timestamp {
@@ -1092,7 +1174,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_curfew_v1_event_proto_msgTypes[10]
+	mi := &file_curfew_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1104,7 +1186,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_curfew_v1_event_proto_msgTypes[10]
+	mi := &file_curfew_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1117,7 +1199,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_curfew_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_curfew_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DeadLetter) GetId() string {
@@ -1248,7 +1330,7 @@ const file_curfew_v1_event_proto_rawDesc = "" +
 	"\x06Change\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x16\n" +
 	"\x06before\x18\x02 \x01(\tR\x06before\x12\x14\n" +
-	"\x05after\x18\x03 \x01(\tR\x05after\"\xd4\x04\n" +
+	"\x05after\x18\x03 \x01(\tR\x05after\"\xfd\x04\n" +
 	"\n" +
 	"EventBatch\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x16\n" +
@@ -1269,10 +1351,16 @@ const file_curfew_v1_event_proto_rawDesc = "" +
 	"\x06newest\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\x06newest\x123\n" +
 	"\n" +
 	"deliveries\x18\x10 \x03(\v2\x13.curfew.v1.DeliveryR\n" +
-	"deliveries\"0\n" +
+	"deliveries\x12'\n" +
+	"\x06echoes\x18\x11 \x03(\v2\x0f.curfew.v1.EchoR\x06echoes\"0\n" +
 	"\bDelivery\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
-	"\x04seal\x18\x02 \x01(\tR\x04seal\"l\n" +
+	"\x04seal\x18\x02 \x01(\tR\x04seal\"j\n" +
+	"\x04Echo\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x0e\n" +
+	"\x02of\x18\x02 \x01(\tR\x02of\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\x12.\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"l\n" +
 	"\bCoverage\x12.\n" +
 	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\x8e\x02\n" +
@@ -1313,7 +1401,7 @@ func file_curfew_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_curfew_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_curfew_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_curfew_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_curfew_v1_event_proto_goTypes = []any{
 	(ActorType)(0),                // 0: curfew.v1.ActorType
 	(OutcomeStatus)(0),            // 1: curfew.v1.OutcomeStatus
@@ -1326,13 +1414,14 @@ var file_curfew_v1_event_proto_goTypes = []any{
 	(*Change)(nil),                // 8: curfew.v1.Change
 	(*EventBatch)(nil),            // 9: curfew.v1.EventBatch
 	(*Delivery)(nil),              // 10: curfew.v1.Delivery
-	(*Coverage)(nil),              // 11: curfew.v1.Coverage
-	(*DeadLetter)(nil),            // 12: curfew.v1.DeadLetter
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*Echo)(nil),                  // 11: curfew.v1.Echo
+	(*Coverage)(nil),              // 12: curfew.v1.Coverage
+	(*DeadLetter)(nil),            // 13: curfew.v1.DeadLetter
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
 }
 var file_curfew_v1_event_proto_depIdxs = []int32{
-	13, // 0: curfew.v1.Event.time:type_name -> google.protobuf.Timestamp
-	13, // 1: curfew.v1.Event.received:type_name -> google.protobuf.Timestamp
+	14, // 0: curfew.v1.Event.time:type_name -> google.protobuf.Timestamp
+	14, // 1: curfew.v1.Event.received:type_name -> google.protobuf.Timestamp
 	3,  // 2: curfew.v1.Event.actor:type_name -> curfew.v1.Actor
 	4,  // 3: curfew.v1.Event.app:type_name -> curfew.v1.App
 	5,  // 4: curfew.v1.Event.resource:type_name -> curfew.v1.Resource
@@ -1341,20 +1430,22 @@ var file_curfew_v1_event_proto_depIdxs = []int32{
 	8,  // 7: curfew.v1.Event.changes:type_name -> curfew.v1.Change
 	0,  // 8: curfew.v1.Actor.type:type_name -> curfew.v1.ActorType
 	1,  // 9: curfew.v1.Outcome.status:type_name -> curfew.v1.OutcomeStatus
-	13, // 10: curfew.v1.EventBatch.received:type_name -> google.protobuf.Timestamp
+	14, // 10: curfew.v1.EventBatch.received:type_name -> google.protobuf.Timestamp
 	2,  // 11: curfew.v1.EventBatch.events:type_name -> curfew.v1.Event
-	11, // 12: curfew.v1.EventBatch.coverage:type_name -> curfew.v1.Coverage
-	12, // 13: curfew.v1.EventBatch.dead_letters:type_name -> curfew.v1.DeadLetter
-	13, // 14: curfew.v1.EventBatch.newest:type_name -> google.protobuf.Timestamp
+	12, // 12: curfew.v1.EventBatch.coverage:type_name -> curfew.v1.Coverage
+	13, // 13: curfew.v1.EventBatch.dead_letters:type_name -> curfew.v1.DeadLetter
+	14, // 14: curfew.v1.EventBatch.newest:type_name -> google.protobuf.Timestamp
 	10, // 15: curfew.v1.EventBatch.deliveries:type_name -> curfew.v1.Delivery
-	13, // 16: curfew.v1.Coverage.from:type_name -> google.protobuf.Timestamp
-	13, // 17: curfew.v1.Coverage.until:type_name -> google.protobuf.Timestamp
-	13, // 18: curfew.v1.DeadLetter.time:type_name -> google.protobuf.Timestamp
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	11, // 16: curfew.v1.EventBatch.echoes:type_name -> curfew.v1.Echo
+	14, // 17: curfew.v1.Echo.time:type_name -> google.protobuf.Timestamp
+	14, // 18: curfew.v1.Coverage.from:type_name -> google.protobuf.Timestamp
+	14, // 19: curfew.v1.Coverage.until:type_name -> google.protobuf.Timestamp
+	14, // 20: curfew.v1.DeadLetter.time:type_name -> google.protobuf.Timestamp
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_curfew_v1_event_proto_init() }
@@ -1368,7 +1459,7 @@ func file_curfew_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_curfew_v1_event_proto_rawDesc), len(file_curfew_v1_event_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
