@@ -29,15 +29,24 @@ type OktaConfig struct {
 	ExpireEvery int
 	// ResetAfter is how far ahead a refusal for too many requests puts the time to come back; one second if 0.
 	ResetAfter time.Duration
+	// Owner is the id of the person whose API token Token is.
+	Owner string
+	// Client is the service app that may ask for access tokens; "" for none.
+	Client string
 }
 
-// Okta is an Okta org's System Log: GET /api/v1/logs as polling requests use it. Pages follow the order in which
-// records reached the log, whatever their "published"; the next link is always there and its cursor means nothing to
-// anyone else; an empty page is an answer like any other.
-// See https://developer.okta.com/docs/reference/system-log-query/. It is safe for concurrent use.
+// Okta is an Okta org: its System Log and the administration of its directory.
+//
+// The log is GET /api/v1/logs as polling requests use it. Pages follow the order in which records reached the log,
+// whatever their "published"; the next link is always there and its cursor means nothing to anyone else; an empty page is
+// an answer like any other. See https://developer.okta.com/docs/reference/system-log-query/. The directory writes no log.
+// It is safe for concurrent use.
 type Okta struct {
-	config OktaConfig
-	faults *faults
+	config    OktaConfig
+	faults    *faults
+	routes    *http.ServeMux
+	access    *oktaAccess
+	directory *oktaDirectory
 
 	mu         sync.Mutex
 	rand       *rand.Rand
@@ -59,17 +68,21 @@ type oktaDue struct {
 	raw json.RawMessage
 }
 
-// NewOkta returns an org with an empty log.
+// NewOkta returns an org with an empty log and nobody in it.
 func NewOkta(config OktaConfig) *Okta {
 	if config.ResetAfter == 0 {
 		config.ResetAfter = time.Second
 	}
-	return &Okta{
-		config: config,
-		faults: newFaults(config.Faults),
-		rand:   rand.New(rand.NewPCG(config.Faults.Seed, 0x6f6b7461)),
-		late:   map[int][]json.RawMessage{},
+	o := &Okta{
+		config:    config,
+		faults:    newFaults(config.Faults),
+		access:    newOktaAccess(config.Client),
+		directory: newOktaDirectory(),
+		rand:      rand.New(rand.NewPCG(config.Faults.Seed, 0x6f6b7461)),
+		late:      map[int][]json.RawMessage{},
 	}
+	o.routes = o.route()
+	return o
 }
 
 // Add makes the records happen now, in this order, except that some may reach the log late. The caller must not change
@@ -152,17 +165,13 @@ func (o *Okta) persist(records ...json.RawMessage) {
 }
 
 // ServeHTTP answers as Okta's API does.
-func (o *Okta) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path != "/api/v1/logs" {
-		oktaError(w, http.StatusNotFound, "E0000007", "Not found: Resource not found")
-		return
-	}
-	if r.Method != http.MethodGet {
-		oktaError(w, http.StatusMethodNotAllowed, "E0000022", "The endpoint does not support the provided HTTP method")
-		return
-	}
-	if o.config.Token != "" && r.Header.Get("Authorization") != "SSWS "+o.config.Token {
-		oktaError(w, http.StatusUnauthorized, "E0000011", "Invalid token provided")
+func (o *Okta) ServeHTTP(w http.ResponseWriter, r *http.Request) { o.routes.ServeHTTP(w, r) }
+
+// serve answers a request of a route as the caller's rights, the day's faults and the org's state have it. The scope is
+// what an access token needs for it.
+func (o *Okta) serve(w http.ResponseWriter, r *http.Request, scope string, answer func(*http.Request) oktaAnswer) {
+	if refusal, refused := o.unauthorized(r, scope); refused {
+		refusal.write(w, r)
 		return
 	}
 	wrong := o.faults.next()
@@ -172,28 +181,33 @@ func (o *Okta) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Rate-Limit-Limit", "60")
 		w.Header().Set("X-Rate-Limit-Remaining", "0")
 		w.Header().Set("X-Rate-Limit-Reset", strconv.FormatInt(time.Now().Add(o.config.ResetAfter).Unix(), 10))
-		oktaError(w, http.StatusTooManyRequests, "E0000047", "API call exceeded rate limit due to too many requests.")
+		oktaRefusal(http.StatusTooManyRequests, "E0000047", "API call exceeded rate limit due to too many requests.").write(w, r)
 		return
 	case faultServerError:
-		oktaError(w, http.StatusInternalServerError, "E0000009", "Your last request took too long to complete.")
+		oktaRefusal(http.StatusInternalServerError, "E0000009", "Internal Server Error").write(w, r)
 		return
+	case faultAway:
+		goAway()
 	case faultNone, faultDropReply: // answered, the latter in part
 	}
-	page, next, refusal := o.page(r.URL.Query())
-	if refusal != "" {
-		oktaError(w, http.StatusBadRequest, "E0000001", "Api validation failed: "+refusal)
+	if o.isForbidden(r) {
+		oktaRefusal(http.StatusForbidden, "E0000006", "You do not have permission to perform the requested action").write(w, r)
 		return
 	}
-	body := joinJSON(page)
-	base := "http://" + r.Host + r.URL.Path
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Add("Link", "<"+base+"?"+r.URL.RawQuery+`>; rel="self"`)
-	w.Header().Add("Link", "<"+base+"?"+next+`>; rel="next"`)
+	answered := answer(r)
 	if wrong == faultDropReply {
-		dropReply(w, body)
+		dropReply(w, answered.body)
 	}
-	// The client may have gone; it will ask again.
-	_, _ = w.Write(body)
+	answered.write(w, r)
+}
+
+// serveLog answers with a page of the log.
+func (o *Okta) serveLog(r *http.Request) oktaAnswer {
+	page, next, refusal := o.page(r.URL.Query())
+	if refusal != "" {
+		return oktaInvalid(refusal)
+	}
+	return oktaAnswer{status: http.StatusOK, body: joinJSON(page), next: next}
 }
 
 // page is the records that query asks for and the query of the page after them, or why there is none.
@@ -284,16 +298,57 @@ func joinJSON(records []oktaRecord) []byte {
 	return body.Bytes()
 }
 
-// oktaError answers with an error in Okta's form: https://developer.okta.com/docs/reference/error-codes/.
-func oktaError(w http.ResponseWriter, status int, code, summary string) {
-	body, err := json.Marshal(map[string]any{
-		"errorCode": code, "errorSummary": summary, "errorLink": code, "errorId": "oae-invented", "errorCauses": []any{},
-	})
-	if err != nil {
-		panic(err) // Strings alone: it cannot be.
+// oktaAnswer is one answer of the API.
+type oktaAnswer struct {
+	status int
+	body   []byte
+	// next is the query of the next page; "" for none.
+	next string
+}
+
+// write answers with a. The client may have gone; it will ask again.
+func (a oktaAnswer) write(w http.ResponseWriter, r *http.Request) {
+	if a.status == http.StatusNoContent {
+		w.WriteHeader(a.status)
+		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	// The client may have gone; it will ask again.
-	_, _ = w.Write(body)
+	if a.status == http.StatusOK {
+		base := "http://" + r.Host + r.URL.Path
+		w.Header().Add("Link", "<"+base+"?"+r.URL.RawQuery+`>; rel="self"`)
+		if a.next != "" {
+			w.Header().Add("Link", "<"+base+"?"+a.next+`>; rel="next"`)
+		}
+	}
+	w.WriteHeader(a.status)
+	_, _ = w.Write(a.body)
+}
+
+// oktaJSON is a good answer.
+func oktaJSON(status int, value any) oktaAnswer {
+	body, err := json.Marshal(value)
+	if err != nil {
+		panic(err) // What the fake makes itself can be written.
+	}
+	return oktaAnswer{status: status, body: body}
+}
+
+// oktaRefusal is an error in Okta's form: https://developer.okta.com/docs/reference/error-codes/.
+func oktaRefusal(status int, code, summary string, causes ...string) oktaAnswer {
+	because := []map[string]string{}
+	for _, cause := range causes {
+		because = append(because, map[string]string{"errorSummary": cause})
+	}
+	return oktaJSON(status, map[string]any{
+		"errorCode": code, "errorSummary": summary, "errorLink": code, "errorId": "oae-invented", "errorCauses": because,
+	})
+}
+
+// oktaInvalid is the refusal of a request that is wrong in itself, oktaMissing of one for what is not there.
+func oktaInvalid(why string) oktaAnswer {
+	return oktaRefusal(http.StatusBadRequest, "E0000001", "Api validation failed: "+why)
+}
+
+func oktaMissing(what, id string) oktaAnswer {
+	return oktaRefusal(http.StatusNotFound, "E0000007", "Not found: Resource not found: "+id+" ("+what+")")
 }

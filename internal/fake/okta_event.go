@@ -4,12 +4,16 @@
 package fake
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
+
+	"github.com/curfewhq/curfew/internal/vendorhttp"
 )
 
 // OktaEvent builds a LogEvent as Okta's System Log returns it. What is not set gets a value that a quiet org would
@@ -156,4 +160,25 @@ func oktaNull(text string) any {
 		return nil
 	}
 	return text
+}
+
+// OktaDelivery builds a delivery of an event hook: https://developer.okta.com/docs/concepts/event-hooks/.
+type OktaDelivery struct {
+	// EventID is its eventId.
+	EventID string
+	// At is when it was sent.
+	At time.Time
+	// Secret is the hook's authentication field.
+	Secret string
+	// Records are the LogEvents in it, byte for byte.
+	Records [][]byte
+}
+
+// Delivery is it as it comes in.
+func (d OktaDelivery) Delivery() vendorhttp.Delivery {
+	header := http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json"}, "Authorization": {d.Secret}}
+	// Put together by hand: encoding/json would take out the spaces within records.
+	body := fmt.Sprintf(`{"eventType":"com.okta.event_hook","eventTypeVersion":"1.0","cloudEventsVersion":"0.1","source":%q,"eventId":%q,"data":{"events":[%s]},"eventTime":%q,"contentType":"application/json"}`,
+		"https://invented.example.com/api/v1/eventHooks/who1", d.EventID, bytes.Join(d.Records, []byte(",")), d.At.UTC().Format("2006-01-02T15:04:05.000Z"))
+	return vendorhttp.Delivery{Method: http.MethodPost, Header: header, Body: []byte(body), Received: d.At}
 }

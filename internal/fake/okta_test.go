@@ -132,7 +132,7 @@ func TestOktaRefuses(t *testing.T) {
 		code                 string
 	}{
 		{"the wrong token", logs, "another", 401, "E0000011"},
-		{"another path", server.URL + "/api/v1/users", "invented", 404, "E0000007"},
+		{"another path", server.URL + "/api/v1/nothing", "invented", 404, "E0000007"},
 		{"an expired cursor", next, "invented", 400, "E0000001"},
 		{"a cursor made up", logs + "&after=1", "invented", 400, "E0000001"},
 		{"a time that is none", logs + "&since=today", "invented", 400, "E0000001"},

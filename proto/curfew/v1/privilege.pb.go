@@ -92,7 +92,8 @@ const (
 	ProvisionOutcome_PROVISION_OUTCOME_DONE ProvisionOutcome = 1
 	// It was so already: there when it was to be given, gone when it was to be taken.
 	ProvisionOutcome_PROVISION_OUTCOME_ALREADY ProvisionOutcome = 2
-	// The holder or the resource exists no more, or its id means somebody else: there is nothing to take.
+	// The holder or the resource exists no more, so that there is nothing to take; or, where it was to be given, the holder's
+	// id goes by another name now.
 	ProvisionOutcome_PROVISION_OUTCOME_GONE ProvisionOutcome = 3
 	// No API can do it: a person has to.
 	ProvisionOutcome_PROVISION_OUTCOME_TASK ProvisionOutcome = 4
@@ -218,7 +219,8 @@ type Privilege struct {
 	Scope string `protobuf:"bytes,6,opt,name=scope,proto3" json:"scope,omitempty"`
 	// When the vendor itself is to end it, where the vendor can. A second belt, never the first.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	// The holder's login or e-mail when this was written: for people, and to notice that an id means somebody else now.
+	// The holder's login or e-mail when this was written: for people, and so that nothing is given to an id that goes by
+	// another name now.
 	HolderName string `protobuf:"bytes,8,opt,name=holder_name,json=holderName,proto3" json:"holder_name,omitempty"`
 	// The resource's name when this was written, for the same.
 	ResourceName  string `protobuf:"bytes,9,opt,name=resource_name,json=resourceName,proto3" json:"resource_name,omitempty"`
@@ -332,15 +334,15 @@ type PrivilegeState struct {
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// Other ways by which the holder has the same, such as "group 00gInvented1": taking the privilege away leaves them.
 	Via []string `protobuf:"bytes,5,rep,name=via,proto3" json:"via,omitempty"`
-	// Whether the holder exists, and by the name that the privilege gives. Unspecified where nobody looked.
+	// Whether the holder's id exists. Unspecified where nobody looked.
 	Holder Presence `protobuf:"varint,6,opt,name=holder,proto3,enum=curfew.v1.Presence" json:"holder,omitempty"`
-	// Whether the resource exists, and by the name that the privilege gives. Unspecified where nobody looked.
+	// Whether the resource's id exists. Unspecified where nobody looked.
 	Resource Presence `protobuf:"varint,7,opt,name=resource,proto3,enum=curfew.v1.Presence" json:"resource,omitempty"`
 	// The reads that say so, in order, each as "GET /path: 200".
 	Reads []string `protobuf:"bytes,8,rep,name=reads,proto3" json:"reads,omitempty"`
 	// When the last of them was answered.
 	Read *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=read,proto3" json:"read,omitempty"`
-	// What a person should know, such as that a rule fills the group.
+	// What a person should know, such as that a rule fills the group, or that the holder goes by another name now.
 	Detail        string `protobuf:"bytes,10,opt,name=detail,proto3" json:"detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

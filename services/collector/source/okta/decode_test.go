@@ -114,3 +114,29 @@ func TestDecodeIsBounded(t *testing.T) {
 		t.Errorf("oddities (-want +got):\n%s", diff)
 	}
 }
+
+// The builders of records for stories give what a decoder reads.
+func TestDecodeStory(t *testing.T) {
+	anna, ben := fake.OktaStaff("anna.berg"), fake.OktaStaff("ben.okafor")
+	app, group := fake.OktaApp{ID: "0oaReports", Label: "Reports"}, fake.OktaGroup{ID: "00gPayments", Name: "Payments"}
+	for want, e := range map[string]fake.OktaEvent{
+		"user.session.start by Anna Berg on  through ":                                     fake.OktaSignsIn(anna, "OKTA_VERIFY_PUSH"),
+		"user.authentication.sso by Anna Berg on app/0oaReports through ":                  fake.OktaOpens(anna, app),
+		"group.user_membership.add by Ben Okafor on group/00gPayments through ":            fake.OktaPutsInto(ben, anna, group),
+		"user.account.privilege.grant by Ben Okafor on user/" + anna.ID + " through ":      fake.OktaMakesAdmin(ben, anna, "Super administrator"),
+		"app.oauth2.as.consent.grant by Anna Berg on app/0oaReports through Reports [a b]": fake.OktaConsents(anna, app, "a", "b"),
+		"system.api_token.create by Ben Okafor on token/00T1 through ":                     fake.OktaMakesToken(ben, fake.OktaToken{ID: "00T1", Name: "script"}),
+	} {
+		got := decodeOne(t, e.JSON())
+		through := ""
+		if got.GetApp() != nil {
+			through = fmt.Sprint(got.GetApp().GetName(), " ", got.GetApp().GetScopes())
+		}
+		if text := fmt.Sprintf("%s by %s on %s through %s", got.GetAction(), got.GetActor().GetName(), got.GetResource().GetPath(), through); text != want {
+			t.Errorf("got %q, want %q", text, want)
+		}
+		if got.GetActor().GetEmail() != strings.ToLower(strings.ReplaceAll(got.GetActor().GetName(), " ", "."))+"@linden-lark.example.com" {
+			t.Errorf("got the address %q", got.GetActor().GetEmail())
+		}
+	}
+}

@@ -106,6 +106,10 @@ func TestNewRefuses(t *testing.T) {
 		{"a broken address with a password", Config{URL: "https://me:invented-pass@[shop", Token: token}, "not an address"},
 		{"a path", Config{URL: "https://shop.example.com/api/v1/logs", Token: token}, "more than the host"},
 		{"no token", Config{URL: "https://shop.example.com"}, "token: none is named"},
+		{"a token and a service app", Config{URL: "https://shop.example.com", Token: token, ClientID: "0oa1", PrivateKey: token}, "token: there is a client_id as well"},
+		{"a service app without its key", Config{URL: "https://shop.example.com", ClientID: "0oa1"}, "private_key: none is named"},
+		{"a key without its service app", Config{URL: "https://shop.example.com", PrivateKey: token}, "client_id: missing"},
+		{"a client id with a line break", Config{URL: "https://shop.example.com", ClientID: "0oa1\n", PrivateKey: token}, "there is white space in it"},
 		{"too large a page", Config{URL: "https://shop.example.com", Token: token, PageSize: 1001}, "page_size: 1001 is not from 1 to 1000"},
 		{"since before what is kept", Config{URL: "https://shop.example.com", Token: token, Since: 91 * 24 * time.Hour}, "since: 2184h0m0s"},
 	}
@@ -254,7 +258,7 @@ func TestNotAPage(t *testing.T) {
 		"[" + strings.Repeat(" ", 100) + "]": "larger than 100 bytes; set a smaller page_size",
 	}
 	for _, body := range []string{"", "null", "{}", `"text"`, "42", "[{}", "[] []", "<html></html>"} {
-		bodies[body] = "not a JSON list of records"
+		bodies[body] = "JSON list"
 	}
 	for body, want := range bodies {
 		source, _ := recorder(t, func(w http.ResponseWriter, r *http.Request, _ int) { page(w, r, "1", body) })
