@@ -22,9 +22,12 @@ import (
 type GoogleConfig struct {
 	// Subject is the administrator that a service account has to act as; empty accepts any.
 	Subject string
-	// Token is the access token handed out; empty makes one. Without it nothing is answered.
+	// Token is the access token handed out for the scope of the audit log; empty makes one. Those for other scopes are
+	// made from it by GoogleTokenFor. Without one of them nothing is answered.
 	Token string
-	// Faults go wrong in every request for activities that passed the token check.
+	// Scopes are those delegated to the service account; nil delegates all.
+	Scopes []string
+	// Faults go wrong in every request that passed the token check.
 	Faults Faults
 	// LateEvery is the mean number of added records from one that reaches the log late to the next, 0 for never. It is
 	// in the log only after up to LateBy further requests.
@@ -35,16 +38,20 @@ type GoogleConfig struct {
 	RetryAfter time.Duration
 }
 
-// Google is a Google Workspace's audit log: the Admin SDK's Activities.list for all users, each application a log of its
-// own, and the endpoint that gives a service account its token. Pages are newest first, within startTime and endTime; a
-// page token is good for its query alone, and a record that reaches the log meanwhile is behind it if it is newer than
-// the page.
-// See https://developers.google.com/workspace/admin/reports/reference/rest/v1/activities/list. It is safe for concurrent
-// use.
+// Google is a Google Workspace's audit log, the administration of its directory, and the endpoint that gives a service
+// account its tokens.
+//
+// The log is the Admin SDK's Activities.list for all users, each application a log of its own. Pages are newest first,
+// within startTime and endTime; a page token is good for its query alone, and a record that reaches the log meanwhile is
+// behind it if it is newer than the page. See
+// https://developers.google.com/workspace/admin/reports/reference/rest/v1/activities/list. The directory writes no log.
+// It is safe for concurrent use.
 type Google struct {
-	config  GoogleConfig
-	faults  *faults
-	account *serviceAccount
+	config    GoogleConfig
+	faults    *faults
+	account   func() *serviceAccount // made when it is needed: that takes a while
+	routes    *http.ServeMux
+	directory *googleDirectory
 	// started is the time of records that say none.
 	started time.Time
 
@@ -56,6 +63,8 @@ type Google struct {
 	added      int
 	requests   int
 	generation int
+	channels   []*googleChannel
+	pushes     []GooglePush
 }
 
 type googleRecord struct {
@@ -76,27 +85,32 @@ func NewGoogle(config GoogleConfig) *Google {
 	if config.Token == "" {
 		config.Token = "fake-access-token"
 	}
-	return &Google{
-		config:  config,
-		faults:  newFaults(config.Faults),
-		account: newServiceAccount(),
-		started: time.Now(),
-		rand:    rand.New(rand.NewPCG(config.Faults.Seed, 0x676f6f676c65)),
-		logs:    map[string][]googleRecord{},
-		late:    map[int][]googleRecord{},
+	g := &Google{
+		config:    config,
+		faults:    newFaults(config.Faults),
+		account:   sync.OnceValue(newServiceAccount),
+		routes:    http.NewServeMux(),
+		directory: newGoogleDirectory(),
+		started:   time.Now(),
+		rand:      rand.New(rand.NewPCG(config.Faults.Seed, 0x676f6f676c65)),
+		logs:      map[string][]googleRecord{},
+		late:      map[int][]googleRecord{},
 	}
+	g.route()
+	return g
 }
 
 // Credentials is the JSON key of the service account, for a server at url. It is thrown away with g.
-func (g *Google) Credentials(url string) string { return g.account.json(url + googleTokenPath) }
+func (g *Google) Credentials(url string) string { return g.account().json(url + googleTokenPath) }
 
-// Add makes the records happen now in an application's log, except that some may reach it late. The caller must not
-// change them afterwards.
+// Add makes the records happen now in an application's log, except that some may reach it late; channels are told of
+// them at once. The caller must not change them afterwards.
 func (g *Google) Add(application string, records ...json.RawMessage) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, raw := range records {
 		record := g.record(application, raw)
+		g.push(record)
 		if g.hit(g.config.LateEvery) && g.config.LateBy > 0 {
 			request := g.requests + 1 + g.rand.IntN(g.config.LateBy)
 			g.late[request] = append(g.late[request], record)
@@ -106,7 +120,7 @@ func (g *Google) Add(application string, records ...json.RawMessage) {
 	}
 }
 
-// AddAt makes the records reach an application's log at a time to come, by this machine's clock.
+// AddAt makes the records reach an application's log at a time to come, by this machine's clock. They are not pushed.
 func (g *Google) AddAt(at time.Time, application string, records ...json.RawMessage) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -173,63 +187,127 @@ func compareGoogle(a, b googleRecord) int {
 	return cmp.Or(b.time.Compare(a.time), cmp.Compare(a.number, b.number))
 }
 
-// ServeHTTP answers as Google's API does.
+// ServeHTTP answers as Google's APIs do.
 func (g *Google) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == googleTokenPath {
 		g.serveToken(w, r)
 		return
 	}
-	application, found := strings.CutPrefix(r.URL.Path, "/admin/reports/v1/activity/users/all/applications/")
-	if !found || application == "" || strings.Contains(application, "/") || r.Method != http.MethodGet {
+	if _, pattern := g.routes.Handler(r); pattern == "" {
 		googleError(w, http.StatusNotFound, "notFound", "Not Found")
 		return
 	}
-	if r.Header.Get("Authorization") != "Bearer "+g.config.Token {
-		googleError(w, http.StatusUnauthorized, "authError", "Request had invalid authentication credentials.")
-		return
-	}
-	wrong := g.faults.next()
-	switch wrong {
-	case faultRateLimit:
-		// Not 429: https://developers.google.com/workspace/admin/reports/v1/limits.
-		if seconds := int(g.config.RetryAfter / time.Second); seconds > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(seconds))
+	g.routes.ServeHTTP(w, r)
+}
+
+// googleAnswer is what comes of a request: a body, or a refusal by its reason and message. A change is made by do, unless
+// the answer is a lie.
+type googleAnswer struct {
+	status          int
+	body            any
+	reason, message string
+	do              func()
+}
+
+func googleRefusal(status int, reason, message string) googleAnswer {
+	return googleAnswer{status: status, reason: reason, message: message}
+}
+
+// handle answers requests of a pattern to whoever has a token for one of the scopes. Answer is asked one request at a
+// time.
+func (g *Google) handle(pattern string, scopes []string, answer func(r *http.Request) googleAnswer) {
+	g.routes.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		scope, known := g.scopeOf(r)
+		switch {
+		case !known:
+			googleError(w, http.StatusUnauthorized, "authError", "Request had invalid authentication credentials.")
+			return
+		case !slices.Contains(scopes, scope):
+			googleError(w, http.StatusForbidden, "insufficientPermissions", "Request had insufficient authentication scopes.")
+			return
 		}
-		googleError(w, http.StatusServiceUnavailable, "backendError", "The service is currently unavailable.")
-		return
-	case faultServerError:
-		googleError(w, http.StatusInternalServerError, "backendError", "Internal error encountered.")
-		return
-	case faultNone, faultDropReply:
-		// It does what is asked; the reply is broken off below.
+		wrong := g.faults.next()
+		switch wrong {
+		case faultRateLimit:
+			g.refuseQuota(w, r)
+			return
+		case faultServerError:
+			googleError(w, http.StatusInternalServerError, "backendError", "Internal error encountered.")
+			return
+		case faultAway:
+			goAway()
+		case faultNone, faultDropReply:
+			// It does what is asked; the reply is broken off below.
+		}
+		g.reply(w, g.answer(r, answer), wrong == faultDropReply)
+	})
+}
+
+func (g *Google) answer(r *http.Request, answer func(r *http.Request) googleAnswer) googleAnswer {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.directory.forbids(r.URL.Path) {
+		return googleRefusal(http.StatusForbidden, "forbidden", "Not Authorized to access this resource/api")
 	}
-	page, next, refusal := g.page(application, r.URL.Query())
-	if refusal != "" {
-		googleError(w, http.StatusBadRequest, "invalid", refusal)
+	made := answer(r)
+	if made.do != nil && made.reason == "" && !g.faults.lies() {
+		made.do()
+		g.directory.changes++
+	}
+	return made
+}
+
+func (g *Google) reply(w http.ResponseWriter, answer googleAnswer, dropped bool) {
+	if answer.reason != "" {
+		googleError(w, answer.status, answer.reason, answer.message)
 		return
 	}
-	answer := struct {
-		Kind  string            `json:"kind"`
-		ETag  string            `json:"etag"`
-		Next  string            `json:"nextPageToken,omitempty"`
-		Items []json.RawMessage `json:"items,omitempty"`
-	}{"admin#reports#activities", `"invented"`, next, page}
-	body, err := json.Marshal(answer)
-	if err != nil {
-		panic(fmt.Sprintf("a record that was added is no JSON: %v", err))
+	var body []byte
+	if answer.body != nil {
+		var err error
+		if body, err = json.Marshal(answer.body); err != nil {
+			panic(fmt.Sprintf("a record that was added is no JSON: %v", err))
+		}
+		w.Header().Set("Content-Type", "application/json")
 	}
-	w.Header().Set("Content-Type", "application/json")
-	if wrong == faultDropReply {
+	if dropped {
 		dropReply(w, body)
 	}
+	w.WriteHeader(cmp.Or(answer.status, http.StatusOK))
 	// The client may have gone; it will ask again.
 	_, _ = w.Write(body)
 }
 
+// refuseQuota refuses one request too many. The Reports API does not say 429, nor does the Directory API:
+// https://developers.google.com/workspace/admin/reports/v1/limits and
+// https://developers.google.com/workspace/admin/directory/v1/limits.
+func (g *Google) refuseQuota(w http.ResponseWriter, r *http.Request) {
+	if seconds := int(g.config.RetryAfter / time.Second); seconds > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(seconds))
+	}
+	if strings.HasPrefix(r.URL.Path, "/admin/reports/") {
+		googleError(w, http.StatusServiceUnavailable, "backendError", "The service is currently unavailable.")
+		return
+	}
+	googleError(w, http.StatusForbidden, "userRateLimitExceeded", "User Rate Limit Exceeded.")
+}
+
+// activities answers Activities.list.
+func (g *Google) activities(r *http.Request) googleAnswer {
+	page, next, refusal := g.page(r.PathValue("application"), r.URL.Query())
+	if refusal != "" {
+		return googleRefusal(http.StatusBadRequest, "invalid", refusal)
+	}
+	return googleAnswer{body: struct {
+		Kind  string            `json:"kind"`
+		ETag  string            `json:"etag"`
+		Next  string            `json:"nextPageToken,omitempty"`
+		Items []json.RawMessage `json:"items,omitempty"`
+	}{"admin#reports#activities", `"invented"`, next, page}}
+}
+
 // page is the records that query asks for and the token of the page after them, or why there is none.
 func (g *Google) page(application string, query url.Values) (page []json.RawMessage, next, refusal string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	g.requests++
 	g.persist(g.late[g.requests]...)
 	delete(g.late, g.requests)

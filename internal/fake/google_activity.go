@@ -149,3 +149,13 @@ func GoogleFileAct(name, fileID, title, owner, visibility string) GoogleAct {
 		{"owner_is_team_drive", false},
 	}}
 }
+
+// GoogleRoleAct is the act of an administrator on somebody's role: ASSIGN_ROLE or UNASSIGN_ROLE.
+func GoogleRoleAct(name, email, role string) GoogleAct {
+	return GoogleAct{Type: "DELEGATED_ADMIN_SETTINGS", Name: name, Parameters: []GoogleParameter{{"ROLE_NAME", role}, {"USER_EMAIL", email}}}
+}
+
+// GoogleGroupAct is the act of an administrator on somebody's place in a group: ADD_GROUP_MEMBER or REMOVE_GROUP_MEMBER.
+func GoogleGroupAct(name, email, group string) GoogleAct {
+	return GoogleAct{Type: "GROUP_SETTINGS", Name: name, Parameters: []GoogleParameter{{"USER_EMAIL", email}, {"GROUP_EMAIL", group}}}
+}

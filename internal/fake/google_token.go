@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -22,8 +23,49 @@ import (
 // googleTokenPath is the path of Google's token endpoint.
 const googleTokenPath = "/token"
 
-// googleAuditScope is the scope that Activities.list wants.
-const googleAuditScope = "https://www.googleapis.com/auth/admin.reports.audit.readonly"
+// googleScope is before the names of Google's scopes, googleAuditScope the one that Activities.list wants.
+const (
+	googleScope      = "https://www.googleapis.com/auth/"
+	googleAuditScope = googleScope + "admin.reports.audit.readonly"
+)
+
+// googleScopes are the scopes that are known here.
+var googleScopes = []string{
+	googleAuditScope,
+	googleScope + "admin.directory.user.readonly",
+	googleScope + "admin.directory.user.security",
+	googleScope + "admin.directory.group.readonly",
+	googleScope + "admin.directory.group.member",
+	googleScope + "admin.directory.rolemanagement.readonly",
+	googleScope + "admin.directory.rolemanagement",
+	googleScope + "cloud-identity.groups",
+}
+
+// GoogleTokenFor is the access token that a Google whose token for the audit log is given hands out for a scope.
+func GoogleTokenFor(token, scope string) string {
+	if scope == googleAuditScope {
+		return token
+	}
+	return token + "." + strings.TrimPrefix(scope, googleScope)
+}
+
+// scopeOf is the scope that a request has a token for.
+func (g *Google) scopeOf(r *http.Request) (scope string, known bool) {
+	for _, scope := range googleScopes {
+		if r.Header.Get("Authorization") == "Bearer "+GoogleTokenFor(g.config.Token, scope) {
+			return scope, true
+		}
+	}
+	return "", false
+}
+
+// delegated is whether the service account may ask for a scope.
+func (g *Google) delegated(scope string) bool {
+	if g.config.Scopes == nil {
+		return slices.Contains(googleScopes, scope)
+	}
+	return slices.Contains(g.config.Scopes, scope)
+}
 
 // serviceAccount is a service account whose key nobody else has.
 type serviceAccount struct {
@@ -66,19 +108,19 @@ func (g *Google) serveToken(w http.ResponseWriter, r *http.Request) {
 		oauthError(w, "unsupported_grant_type", "Invalid grant_type")
 		return
 	}
-	claims, err := g.account.verify(r.PostForm.Get("assertion"))
+	claims, err := g.account().verify(r.PostForm.Get("assertion"))
 	switch now := time.Now().Unix(); {
 	case err != nil:
 		oauthError(w, "invalid_grant", err.Error())
-	case claims.Issuer != g.account.email || claims.Audience != "http://"+r.Host+googleTokenPath:
+	case claims.Issuer != g.account().email || claims.Audience != "http://"+r.Host+googleTokenPath:
 		oauthError(w, "invalid_grant", "Invalid issuer or audience")
 	case claims.Expires < now || claims.Expires > now+3600+60 || claims.Issued > now+60:
 		oauthError(w, "invalid_grant", "Invalid JWT: Token must be a short-lived token (60 minutes)")
-	case claims.Scope != googleAuditScope || g.config.Subject != "" && claims.Subject != g.config.Subject:
+	case !g.delegated(claims.Scope) || g.config.Subject != "" && claims.Subject != g.config.Subject:
 		oauthError(w, "unauthorized_client", "Client is unauthorized to retrieve access tokens using this method")
 	default:
 		// The client may have gone; it will ask again.
-		_ = json.NewEncoder(w).Encode(map[string]any{"access_token": g.config.Token, "expires_in": 3599, "token_type": "Bearer"})
+		_ = json.NewEncoder(w).Encode(map[string]any{"access_token": GoogleTokenFor(g.config.Token, claims.Scope), "expires_in": 3599, "token_type": "Bearer"})
 	}
 }
 
@@ -119,7 +161,11 @@ func (a *serviceAccount) verify(assertion string) (googleClaims, error) {
 
 // oauthError answers with an error in OAuth's form: https://www.rfc-editor.org/rfc/rfc6749#section-5.2.
 func oauthError(w http.ResponseWriter, code, description string) {
-	w.WriteHeader(http.StatusBadRequest)
+	status := http.StatusBadRequest
+	if code == "unauthorized_client" {
+		status = http.StatusUnauthorized
+	}
+	w.WriteHeader(status)
 	// The client may have gone; it will ask again.
 	_ = json.NewEncoder(w).Encode(map[string]string{"error": code, "error_description": description})
 }

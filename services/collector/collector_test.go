@@ -273,6 +273,17 @@ func TestWindow(t *testing.T) {
 	if len(w.ids) > 100 {
 		t.Errorf("got %d ids for an hour of one a minute", len(w.ids))
 	}
+	// Polling that was away for a day reads its overlap again, though a webhook has told of today.
+	for _, w := range []*window{{horizon: time.Hour, polled: true}, {horizon: time.Hour}} {
+		for minute := range 60 {
+			w.add(at(minute), false)
+		}
+		w.add(at(60*24), true)
+		w.add(at(60*24+1), true)
+		if fresh, _ := w.add(at(59), false); fresh == w.polled {
+			t.Errorf("polled: %v: the overlap is new: %v", w.polled, fresh)
+		}
+	}
 	future := at(9999)
 	future.Time, future.Received = timestamppb.New(begin.AddDate(74, 0, 0)), at(600).GetReceived()
 	w.add(future, false)

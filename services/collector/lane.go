@@ -171,7 +171,7 @@ func (l *lane) rest(ctx context.Context, wait time.Duration) error {
 func (l *lane) restore(ctx context.Context) error {
 	subject := bus.EventSubject(l.Tenant, l.source, l.feed)
 	l.stored, l.unstored, l.covers, l.pending = time.Time{}, nil, false, nil
-	l.last, l.digest, l.cursor, l.newest, l.repeated = 0, nil, "", time.Time{}, window{horizon: l.from.Horizon(l.feed)}
+	l.last, l.digest, l.cursor, l.newest, l.repeated = 0, nil, "", time.Time{}, window{horizon: l.from.Horizon(l.feed), polled: l.polled}
 	l.replayed = replays{horizon: l.repeated.horizon}
 	last, err := l.Bus.Last(ctx, subject)
 	if errors.Is(err, bus.ErrNotFound) {
@@ -329,6 +329,9 @@ func (l *lane) split(events []*curfewv1.Event) [][]*curfewv1.Event {
 // append writes one batch behind the newest.
 func (l *lane) append(ctx context.Context, batch *curfewv1.EventBatch) error {
 	for _, e := range batch.GetEvents() {
+		if !l.repeated.moves(len(batch.GetDeliveries()) > 0) {
+			break
+		}
 		if at := e.GetTime(); at != nil && at.AsTime().After(l.newest) && !at.AsTime().After(batch.GetReceived().AsTime()) {
 			l.newest = at.AsTime()
 		}

@@ -19,7 +19,9 @@ import (
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 	"github.com/curfewhq/curfew/services/collector/source/github"
 	"github.com/curfewhq/curfew/services/collector/source/googleworkspace"
+	"github.com/curfewhq/curfew/services/collector/source/m365"
 	"github.com/curfewhq/curfew/services/collector/source/okta"
+	"github.com/curfewhq/curfew/services/collector/source/slack"
 )
 
 // A Source reads the access events of one SaaS. It is used by one goroutine for each feed.
@@ -99,9 +101,15 @@ type plugin struct {
 // sources is every SaaS that can be read, by its name in the configuration file and in `curfew eval --source`.
 func sources() map[string]plugin {
 	return map[string]plugin{
-		"github":           {decode: github.Decode},
+		"github": {
+			decode: github.Decode, formats: map[string]event.Decode{"github_webhook": github.DecodeWebhook}, open: use(github.New),
+		},
 		"google_workspace": {decode: googleworkspace.Decode, open: use(googleworkspace.New)},
-		"okta":             {decode: okta.Decode, open: use(okta.New)},
+		"m365": {
+			decode: m365.Decode, formats: map[string]event.Decode{"m365_graph": m365.DecodeGraph}, open: use(m365.New),
+		},
+		"okta":  {decode: okta.Decode, open: use(okta.New)},
+		"slack": {decode: slack.Decode, formats: map[string]event.Decode{"slack_events": slack.DecodeEvent}, open: use(slack.New)},
 	}
 }
 

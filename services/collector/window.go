@@ -4,6 +4,7 @@
 package collector
 
 import (
+	"math"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -14,17 +15,23 @@ import (
 
 // echoApart is how far apart a webhook and the log may say that the same act happened: a webhook without a time of its
 // own has that of its receipt.
-const echoApart = 10 * time.Minute
+const echoApart = 5 * time.Minute
 
 // window is the events that happened within a horizon before the newest: what the lane holds already.
 type window struct {
 	horizon time.Duration
-	ids     map[[16]byte]time.Time
+	polled  bool // what is polled alone moves the window on: a webhook may be days ahead of polling after an absence
+	ids     map[[16]byte]second
 	echoes  map[string][]echo
 	newest  time.Time
 	pruned  time.Time
 	hold    bool // forget nothing
 }
+
+// second is a Unix time in whole seconds, from 1970 to 2106: there may be millions of them.
+type second uint32
+
+func toSecond(t time.Time) second { return second(min(max(t.Unix(), 0), math.MaxUint32)) }
 
 // echo is one event of which the other way may tell under another id.
 type echo struct {
@@ -37,7 +44,7 @@ type echo struct {
 // add notes an event and returns whether it is new: neither its id is there, nor the same act by the other way, which of
 // then names. Pushed is whether a webhook brought it.
 func (w *window) add(e *curfewv1.Event, pushed bool) (fresh bool, of *curfewv1.Echo) {
-	if !w.note(e.GetId(), happened(e)) {
+	if !w.note(e.GetId(), happened(e), pushed) {
 		return false, nil
 	}
 	if e.GetEcho() == "" {
@@ -53,13 +60,14 @@ func (w *window) add(e *curfewv1.Event, pushed bool) (fresh bool, of *curfewv1.E
 
 // restore notes what a stored batch holds. Two events that are stored are no pair: when they came, each was new.
 func (w *window) restore(batch *curfewv1.EventBatch) {
+	pushed := len(batch.GetDeliveries()) > 0
 	for _, e := range batch.GetEvents() {
-		if w.note(e.GetId(), happened(e)) && e.GetEcho() != "" {
-			w.listen(e, len(batch.GetDeliveries()) > 0)
+		if w.note(e.GetId(), happened(e), pushed) && e.GetEcho() != "" {
+			w.listen(e, pushed)
 		}
 	}
 	for _, left := range batch.GetEchoes() {
-		w.note(left.GetId(), left.GetTime().AsTime())
+		w.note(left.GetId(), left.GetTime().AsTime(), pushed)
 		for i := range w.echoes[left.GetText()] {
 			if e := &w.echoes[left.GetText()][i]; e.id == left.GetOf() {
 				e.paired = true
@@ -69,16 +77,16 @@ func (w *window) restore(batch *curfewv1.EventBatch) {
 }
 
 // note adds an id and returns whether it is new.
-func (w *window) note(id string, at time.Time) bool {
+func (w *window) note(id string, at time.Time, pushed bool) bool {
 	if w.ids == nil {
-		w.ids, w.echoes = map[[16]byte]time.Time{}, map[string][]echo{}
+		w.ids, w.echoes = map[[16]byte]second{}, map[string][]echo{}
 	}
 	key := event.Key(id)
 	if _, there := w.ids[key]; there {
 		return false
 	}
-	w.ids[key] = at
-	if at.After(w.newest) {
+	w.ids[key] = toSecond(at)
+	if w.moves(pushed) && at.After(w.newest) {
 		w.newest = at
 	}
 	if !w.hold && w.newest.Sub(w.pruned) > w.horizon/4+time.Minute {
@@ -86,6 +94,9 @@ func (w *window) note(id string, at time.Time) bool {
 	}
 	return true
 }
+
+// moves is whether an event that came this way moves the window on.
+func (w *window) moves(pushed bool) bool { return !pushed || !w.polled }
 
 // listen waits for the other way to tell of the same act.
 func (w *window) listen(e *curfewv1.Event, pushed bool) {
@@ -121,16 +132,16 @@ func happened(e *curfewv1.Event) time.Time {
 
 func (w *window) prune() {
 	w.pruned = w.newest
-	old := func(at time.Time) bool { return w.newest.Sub(at) > w.horizon+10*time.Minute }
+	oldest := w.newest.Add(-w.horizon - 10*time.Minute)
 	for key, at := range w.ids {
-		if old(at) {
+		if at < toSecond(oldest) {
 			delete(w.ids, key)
 		}
 	}
 	for text, echoes := range w.echoes {
 		kept := echoes[:0]
 		for _, e := range echoes {
-			if !old(e.at) {
+			if !e.at.Before(oldest) {
 				kept = append(kept, e)
 			}
 		}

@@ -802,7 +802,8 @@ type EventBatch struct {
 	PreviousDigest []byte `protobuf:"bytes,13,opt,name=previous_digest,json=previousDigest,proto3" json:"previous_digest,omitempty"`
 	// Whether the feed had more to give at once when this was read.
 	More bool `protobuf:"varint,14,opt,name=more,proto3" json:"more,omitempty"`
-	// The greatest event time in the lane so far, never later than received: how far back a re-read can reach follows.
+	// The greatest event time in the lane so far, never later than received: how far back a re-read can reach follows. Where
+	// the feed is polled, events that webhooks brought do not count: they may be days ahead of it.
 	Newest *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=newest,proto3" json:"newest,omitempty"`
 	// The webhooks that brought these events; none for a batch that was polled. What webhooks bring moves no cursor and
 	// covers no time.

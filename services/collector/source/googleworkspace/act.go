@@ -220,6 +220,15 @@ func outcome(feed, action string, a *act) *curfewv1.Outcome {
 	case "risky_sensitive_action_blocked":
 		return failure
 	}
+	switch {
+	case feed == "access_evaluation" && strings.HasPrefix(action, "allow_"):
+		success.Reason = a.text("configuration_source")
+		return success
+	case feed == "access_evaluation" && strings.HasPrefix(action, "deny_"):
+		// That refusals have such names is not confirmed.
+		failure.Reason = a.text("configuration_source")
+		return failure
+	}
 	if feed == "context_aware_access" && strings.HasPrefix(action, "ACCESS_DENY") {
 		failure.Reason = a.text("CAA_ACCESS_STATE")
 		return failure

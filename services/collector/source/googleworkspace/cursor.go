@@ -14,10 +14,39 @@ import (
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
+const (
+	// sweepEvery is how long after one sweep began the next one is due.
+	sweepEvery = 24 * time.Hour
+	// lateness is how long after it happened an activity may reach the log and still be read, by a sweep: sweepEvery and
+	// lateness are what one sweep looks back.
+	lateness = 48 * time.Hour
+	// sweepTime is how long ordinary queries go on beside a sweep. A sweep that is not through by then goes first, so
+	// that no repeat lies further back than the horizon.
+	sweepTime = 6 * time.Hour
+)
+
+// overlap is how long after it happened an activity reaches the log of an application as a rule, and so how far back each
+// query begins anew. Google's own times are two to six hours and "can be longer":
+// https://support.google.com/a/answer/7061566. That drive is as quick as login and admin is not confirmed.
+func overlap(application string) time.Duration {
+	switch application {
+	case "login", "admin", "drive", "saml", "user_accounts", "chat", "rules", "mobile":
+		return 2 * time.Hour
+	}
+	return 6 * time.Hour
+}
+
+// Horizon is how far behind the newest event of the lane a repeat can lie: a sweep begins sweepEvery and lateness before
+// it is due, and the newest event was read sweepTime later at most. Ordinary queries are two overlaps long at most.
+func (s *Source) Horizon(string) time.Duration {
+	return lateness + sweepEvery + sweepTime + time.Minute
+}
+
 // cursor is where reading goes on: what stands in EventBatch.cursor, as JSON. Google has no cursor of its own that
-// outlives a query, so time is read in queries, each page by page.
+// outlives a query, so time is read in queries, each page by page. Once a day a sweep reads again, query by query, what
+// has been read already: what reached the log later than an overlap after it happened is found then.
 type cursor struct {
-	// From is where the query in progress begins, or the next one where none is.
+	// From is where the next ordinary query begins, or the one in progress.
 	From time.Time `json:"from"`
 	// Until and Asked are the end of the query in progress and when it was begun.
 	Until time.Time `json:"until,omitzero"`
@@ -26,6 +55,14 @@ type cursor struct {
 	PageToken string `json:"pageToken,omitempty"`
 	// Covered is the end of the last coverage, or where the first read began.
 	Covered time.Time `json:"covered"`
+	// SweepFrom is where the next sweep begins, or where the one in progress began: lateness before the one before it was
+	// begun.
+	SweepFrom time.Time `json:"sweepFrom,omitzero"`
+	// SweepAt and SweepBegan are how far the sweep in progress has come and when it was begun; zero where none is.
+	SweepAt    time.Time `json:"sweepAt,omitzero"`
+	SweepBegan time.Time `json:"sweepBegan,omitzero"`
+	// Sweeping is whether the query in progress, or else the last one, is the sweep's.
+	Sweeping bool `json:"sweeping,omitempty"`
 }
 
 func (c cursor) String() string {
@@ -41,18 +78,30 @@ func (c cursor) String() string {
 func (s *Source) parseCursor(text string) (cursor, error) {
 	if text == "" {
 		from := s.client.Now().Add(-s.config.Since).UTC().Truncate(time.Millisecond)
-		return cursor{From: from, Covered: from}, nil
+		return cursor{From: from, Covered: from, SweepFrom: from}, nil
 	}
 	var c cursor
 	if err := json.Unmarshal([]byte(text), &c); err != nil || c.From.IsZero() || c.Covered.IsZero() ||
-		c.PageToken != "" && !c.From.Before(c.Until) {
+		c.PageToken != "" && (c.start().IsZero() || !c.start().Before(c.Until)) {
 		return cursor{}, errors.New("read cursor: it is not one of this source")
+	}
+	if c.SweepFrom.IsZero() {
+		// It was written before there were sweeps.
+		c.SweepFrom = c.Covered
 	}
 	return c, nil
 }
 
-// begin begins a query: from where the last one left off until now, but at most two overlaps long, so that a long
-// absence is read in pieces and no repeat lies further back than the horizon.
+// start is where the query in progress begins.
+func (c *cursor) start() time.Time {
+	if c.Sweeping {
+		return c.SweepAt
+	}
+	return c.From
+}
+
+// begin begins a query: an ordinary one, from where the last one left off until now, but at most two overlaps long, so
+// that a long absence is read in pieces; or the next piece of a sweep. The two take turns.
 func (c *cursor) begin(now time.Time, overlap time.Duration) {
 	now = now.UTC().Truncate(time.Millisecond)
 	if oldest := now.Add(-retention); c.From.Before(oldest) {
@@ -63,25 +112,65 @@ func (c *cursor) begin(now time.Time, overlap time.Duration) {
 		// The clock was set back.
 		c.From = now.Add(-overlap)
 	}
+	c.beginSweep(now)
 	c.Asked, c.Until = now, now
-	if end := c.From.Add(2 * overlap); end.Before(now) {
+	c.Sweeping = !c.SweepAt.IsZero() && (!c.Sweeping || !now.Before(c.SweepFrom.Add(lateness+sweepEvery+sweepTime)))
+	if c.Sweeping {
+		// What lies behind is for ordinary queries, which are asked after the sweep was begun.
+		c.Until = c.From
+	}
+	if end := c.start().Add(2 * overlap); end.Before(c.Until) {
 		c.Until = end
 	}
 }
 
-// end ends a query whose last page was read. What happened more than an overlap before the query was begun has reached
-// the log, so there the next one begins and there coverage ends. More says that the query did not reach the present;
-// there is no coverage then.
+// beginSweep begins a sweep where one is due. An activity that is late by lateness at most reaches the log behind the
+// beginning of one sweep and before that of the next, so it happened behind the next one's SweepFrom and is found.
+func (c *cursor) beginSweep(now time.Time) {
+	switch {
+	case c.SweepFrom.After(now):
+		// The clock was set back.
+		c.SweepFrom, c.SweepAt, c.SweepBegan = now.Add(-lateness), time.Time{}, time.Time{}
+	case !c.SweepAt.IsZero():
+		// A sweep that an absence broke off may reach back further than Google keeps.
+		if oldest := now.Add(-retention); c.SweepAt.Before(oldest) {
+			c.SweepAt = oldest
+		}
+	case !now.Before(c.SweepFrom.Add(lateness + sweepEvery)):
+		if oldest := now.Add(-retention); c.SweepFrom.Before(oldest) {
+			c.SweepFrom = oldest
+		}
+		c.SweepAt, c.SweepBegan = c.SweepFrom, now
+	}
+	if !c.SweepAt.IsZero() && !c.SweepAt.Before(c.From) {
+		c.endSweep()
+	}
+}
+
+func (c *cursor) endSweep() {
+	c.SweepFrom, c.SweepAt, c.SweepBegan = c.SweepBegan.Add(-lateness), time.Time{}, time.Time{}
+}
+
+// end ends a query whose last page was read. What happened more than an overlap before an ordinary query was begun has
+// reached the log as a rule, so there the next one begins and there coverage ends. More says that there is more to read
+// at once, up to the present or of a sweep; there is no coverage then.
 func (c *cursor) end(overlap time.Duration) (covered *curfewv1.Coverage, more bool) {
-	settled := c.Asked.Add(-overlap)
-	if c.Until.Before(settled) {
-		settled = c.Until
+	until, asked := c.Until, c.Asked
+	c.Until, c.Asked, c.PageToken = time.Time{}, time.Time{}, ""
+	if c.Sweeping {
+		if c.SweepAt = until; !c.SweepAt.Before(c.From) {
+			c.endSweep()
+		}
+		return nil, true
+	}
+	settled := asked.Add(-overlap)
+	if until.Before(settled) {
+		settled = until
 	}
 	if settled.After(c.From) {
 		c.From = settled
 	}
-	more = c.Until.Before(c.Asked)
-	c.Until, c.Asked, c.PageToken = time.Time{}, time.Time{}, ""
+	more = until.Before(asked) || !c.SweepAt.IsZero()
 	if more || !c.Covered.Before(c.From) {
 		return nil, more
 	}

@@ -8,8 +8,11 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/oauth2"
 
 	"github.com/curfewhq/curfew/internal/vendorhttp"
 )
@@ -29,6 +32,8 @@ func TestPutOff(t *testing.T) {
 		{"a time that is over", 503, "Mon, 02 Jan 2006 15:04:05 GMT", "", []time.Duration{1, 1, 1}, false},
 		{"centuries", 503, "99999999999", "", []time.Duration{300}, true},
 		{"an old form of the quota", 403, "", `{"error":{"errors":[{"reason":"userRateLimitExceeded"}]}}`, []time.Duration{1, 2, 4}, false},
+		{"the quota in a newer form", 403, "", `{"error":{"status":"PERMISSION_DENIED","details":[{"@type":"x"},{"reason":"RATE_LIMIT_EXCEEDED"}]}}`, []time.Duration{1, 2, 4}, false},
+		{"an API that is off", 403, "", `{"error":{"status":"PERMISSION_DENIED","details":[{"reason":"SERVICE_DISABLED"}]}}`, nil, true},
 		{"broken", 500, "", "", []time.Duration{1, 2, 4}, false},
 		{"not allowed", 403, "", `{"error":{"errors":[{"reason":"forbidden"}]}}`, nil, true},
 		{"no such application", 400, "", "", nil, true},
@@ -74,5 +79,28 @@ func TestPutOffForGoodEnds(t *testing.T) {
 	_, err := source.Poll(t.Context(), "login", "")
 	if err == nil || len(*asked) != vendorhttp.MaxTries {
 		t.Errorf("got %d requests and error %v, want %d and one", len(*asked), err, vendorhttp.MaxTries)
+	}
+}
+
+func TestRefusalsSayWhatToDo(t *testing.T) {
+	for _, test := range []struct {
+		status     int
+		body, want string
+	}{
+		{403, `{"error":{"errors":[{"reason":"forbidden"}]}}`, "(forbidden); give the subject an administrator role that may see reports, and the service account domain-wide delegation for " + scopeAudit},
+		{403, `{"error":{"status":"PERMISSION_DENIED","details":[{"reason":"SERVICE_DISABLED"}]}}`, "(accessNotConfigured); enable this API in the service account's Google Cloud project"},
+		{401, `{"error":{"errors":[{"reason":"authError"}]}}`, "(authError); the service account's token is not accepted"},
+		{400, `{"error":{"errors":[{"reason":"something of theirs"}]}}`, "google answered 400 Bad Request"},
+	} {
+		source, _ := recorder(t, func(w http.ResponseWriter, _ url.Values, _ int) {
+			w.WriteHeader(test.status)
+			_, _ = w.Write([]byte(test.body))
+		})
+		// A second token is no better.
+		source.tokens[scopeAudit] = vendorhttp.NewTokens(func(context.Context) (*oauth2.Token, error) { return &oauth2.Token{AccessToken: "invented"}, nil })
+		_, err := source.Poll(t.Context(), "login", "")
+		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("status %d: got error %v, want one line with %q", test.status, err, test.want)
+		}
 	}
 }

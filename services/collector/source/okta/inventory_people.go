@@ -52,7 +52,7 @@ func (v *survey) none(err error) error {
 }
 
 // system is Curfew's own word for an app of Okta's catalogue, so that its ids meet those of the source; the catalogue's
-// word for any other. That Okta's externalId is the id which the app itself writes into its logs is seen for Slack and
+// word for any other. That Okta's externalId is the id which the app itself writes into its logs is not
 // confirmed.
 func system(name string) string {
 	switch name {
