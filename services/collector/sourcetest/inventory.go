@@ -6,6 +6,7 @@ package sourcetest
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -230,6 +231,7 @@ func (c InventoryCase) cancel(t *testing.T, kind string) {
 		case waits <- struct{}{}:
 		default:
 		}
+		_, _ = io.Copy(io.Discard, r.Body) // until then nobody sees that the client has gone
 		<-r.Context().Done()
 	}))
 	source := c.New(t, Options{URL: address, Token: token, PageSize: 2})

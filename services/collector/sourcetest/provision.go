@@ -100,7 +100,6 @@ type provision struct {
 }
 
 func (p provision) open(t *testing.T, seed uint64) (Provisioner, Registry) {
-	t.Helper()
 	registry := p.Registry(seed, token)
 	return p.New(t, Options{URL: serve(t, registry), Token: token, PageSize: 2, Impatient: true}), registry
 }

@@ -1,7 +1,6 @@
 // SPDX-FileCopyrightText: The Curfew authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package github is all there is about GitHub: the entries of an organisation's or enterprise's audit log as events.
 package github
 
 import (
@@ -30,89 +29,6 @@ const (
 	maxDocumentID = 128
 )
 
-// entry is what is read of an audit log entry. Which fields an action has:
-// https://docs.github.com/en/enterprise-cloud@latest/admin/monitoring-activity-in-your-enterprise/reviewing-audit-logs-for-your-enterprise/audit-log-events-for-your-enterprise.
-type entry struct {
-	DocumentID event.Scalar `json:"_document_id"`
-	Timestamp  event.Scalar `json:"@timestamp"`
-	CreatedAt  event.Scalar `json:"created_at"`
-	Action     event.Scalar `json:"action"`
-
-	Actor        event.Scalar `json:"actor"`
-	ActorID      event.Scalar `json:"actor_id"`
-	ActorIP      event.Scalar `json:"actor_ip"`
-	ActorIsBot   event.Scalar `json:"actor_is_bot"`
-	ActorIsAgent event.Scalar `json:"actor_is_agent"`
-	Location     struct {
-		CountryCode event.Scalar `json:"country_code"`
-		CountryName event.Scalar `json:"country_name"`
-		IP          event.Scalar `json:"ip"`
-	} `json:"actor_location"`
-	NameID    event.Scalar `json:"external_identity_nameid"`
-	UserAgent event.Scalar `json:"user_agent"`
-
-	Org        event.Scalar `json:"org"`
-	Repo       event.Scalar `json:"repo"`
-	Repository event.Scalar `json:"repository"`
-	Team       event.Scalar `json:"team"`
-	User       event.Scalar `json:"user"`
-	Business   event.Scalar `json:"business"`
-	Name       event.Scalar `json:"name"`
-
-	Visibility       event.Scalar `json:"visibility"`
-	PublicRepo       event.Scalar `json:"public_repo"`
-	RepositoryPublic event.Scalar `json:"repository_public"`
-	StatusCode       event.Scalar `json:"status_code"`
-
-	apps
-	values
-
-	// Data holds the fields of some events, in older logs of most.
-	Data json.RawMessage `json:"data"`
-}
-
-// apps are the fields that name an application or a token.
-type apps struct {
-	Integration        event.Scalar `json:"integration"`
-	ApplicationClient  event.Scalar `json:"application_client_id"`
-	InstallationID     event.Scalar `json:"installation_id"`
-	OAuthApplicationID event.Scalar `json:"oauth_application_id"`
-	OAuthName          event.Scalar `json:"oauth_application_name"`
-	OAuthApplication   event.Scalar `json:"oauth_application"`
-	ApplicationName    event.Scalar `json:"application_name"`
-	ProgrammaticID     event.Scalar `json:"user_programmatic_access_id"`
-	ProgrammaticName   event.Scalar `json:"user_programmatic_access_name"`
-	TokenID            event.Scalar `json:"token_id"`
-	HashedToken        event.Scalar `json:"hashed_token"`
-	TokenScopes        scopes       `json:"token_scopes"`
-	Scopes             scopes       `json:"scopes"`
-	Permissions        scopes       `json:"permissions"`
-}
-
-// values are the fields that say what was before and what is after.
-type values struct {
-	PreviousVisibility event.Scalar `json:"previous_visibility"`
-	Permission         event.Scalar `json:"permission"`
-	OldPermission      event.Scalar `json:"old_permission"`
-	OldRepoPermission  event.Scalar `json:"old_repo_permission"`
-	NewRepoPermission  event.Scalar `json:"new_repo_permission"`
-	OldRepoRole        event.Scalar `json:"old_repo_base_role"`
-	NewRepoRole        event.Scalar `json:"new_repo_base_role"`
-	Role               event.Scalar `json:"organization_role_name"`
-	OldName            event.Scalar `json:"old_name"`
-	OldUser            event.Scalar `json:"old_user"`
-	OldValue           event.Scalar `json:"old_value"`
-	NewValue           event.Scalar `json:"new_value"`
-	OldEnforcement     event.Scalar `json:"ruleset_old_enforcement"`
-	Enforcement        event.Scalar `json:"ruleset_enforcement"`
-	Key                event.Scalar `json:"key"`
-	Title              event.Scalar `json:"title"`
-	Branch             event.Scalar `json:"branch"`
-	Config             struct {
-		URL event.Scalar `json:"url"`
-	} `json:"config"`
-}
-
 // decoding is one record on its way to an event.
 type decoding struct {
 	entry
@@ -120,9 +36,12 @@ type decoding struct {
 	oddities []string
 }
 
-// Decode turns an audit log entry into its one event. It is an event.Decode: the error, where there is one, is an
-// *event.Unreadable, and it comes for records alone that are no JSON object.
+// Decode turns an audit log entry, or a webhook as Receive stored it, into its one event. It is an event.Decode: the
+// error, where there is one, is an *event.Unreadable, and it comes for records alone that are no JSON object.
 func Decode(record []byte) ([]*curfewv1.Event, error) {
+	if bytes.HasPrefix(record, storedPrefix) {
+		return DecodeWebhook(record)
+	}
 	var d decoding
 	oddities, err := event.Unmarshal(record, &d.entry)
 	if err != nil {
@@ -136,6 +55,9 @@ func Decode(record []byte) ([]*curfewv1.Event, error) {
 	if d.action == "" {
 		d.odd("action: missing")
 	}
+	if d.Org.several {
+		d.odd("org: several; the first is taken")
+	}
 	decoded := &curfewv1.Event{
 		Id:       d.id(record),
 		Source:   source,
@@ -148,6 +70,7 @@ func Decode(record []byte) ([]*curfewv1.Event, error) {
 		Outcome:  d.outcome(),
 		Context:  d.context(),
 		Changes:  d.changes(),
+		Echo:     d.echo(),
 	}
 	decoded.Oddities = d.oddities
 	return []*curfewv1.Event{decoded}, nil
@@ -173,15 +96,24 @@ func (d *decoding) odd(oddity string) { d.oddities = append(d.oddities, oddity) 
 
 // text is vendor text as it may stand in an event; what could not be kept is named.
 func (d *decoding) text(field string, s event.Scalar) string {
+	text, odd := clean(field, s)
+	if odd != "" {
+		d.odd(odd)
+	}
+	return text
+}
+
+// clean is vendor text as it may stand in an event, and what of it could not be kept.
+func clean(field string, s event.Scalar) (text, odd string) {
 	if s.Odd {
-		d.odd(field + ": no text, number or boolean")
+		return event.Clean(s.Text), field + ": no text, number or boolean"
 	}
-	clean := event.Clean(s.Text)
+	text = event.Clean(s.Text)
 	// All text here is valid UTF-8, so cleaning makes it no shorter in any other way.
-	if len(clean) < len(s.Text) {
-		d.odd(field + ": longer than a field may be; cut")
+	if len(text) < len(s.Text) {
+		return text, field + ": longer than a field may be; cut"
 	}
-	return clean
+	return text, ""
 }
 
 // id is from _document_id, else from the whole content whatever its spacing and the order of its fields: parts alone
@@ -196,16 +128,23 @@ func (d *decoding) id(record []byte) string {
 	} else {
 		d.odd("_document_id: unusable")
 	}
+	return event.ID(source, contentKey(record), 0)
+}
+
+// contentKey is a hash over all fields of a JSON object, each as it is written but for its spacing.
+func contentKey(record []byte) string {
 	var fields map[string]json.RawMessage
-	// Decode has shown the record to be an object.
-	_ = json.Unmarshal(record, &fields)
+	if err := json.Unmarshal(record, &fields); err != nil {
+		return event.ContentKey(string(record))
+	}
 	parts := make([]string, 0, 2*len(fields))
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		var compact bytes.Buffer
+		// It has been read, so it can be.
 		_ = json.Compact(&compact, fields[name])
 		parts = append(parts, name, compact.String())
 	}
-	return event.ID(source, event.ContentKey(parts...), 0)
+	return event.ContentKey(parts...)
 }
 
 // when is @timestamp, or created_at where that cannot be read.
