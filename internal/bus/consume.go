@@ -113,7 +113,7 @@ func (b *Bus) Drain(ctx context.Context, consumer Consumer, most int, handle fun
 			rest, err = pull(ctx, func(context.Context) (jetstream.MessageBatch, error) { return durable.FetchNoWait(most - 1) })
 			raw = append(raw, rest...)
 		}
-		if err := errors.Join(b.drained(ctx, consumer, raw, handle), err); err != nil && ctx.Err() == nil {
+		if err := errors.Join(drained(ctx, raw, handle), err); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("drain %s: %w", consumer.Name, err)
 		}
 	}
@@ -143,7 +143,7 @@ func pull(ctx context.Context, ask func(context.Context) (jetstream.MessageBatch
 }
 
 // drained hands messages over and settles them by the answer.
-func (b *Bus) drained(ctx context.Context, consumer Consumer, raw []jetstream.Msg, handle func(context.Context, []Message) error) error {
+func drained(ctx context.Context, raw []jetstream.Msg, handle func(context.Context, []Message) error) error {
 	if len(raw) == 0 {
 		return nil
 	}

@@ -261,7 +261,7 @@ func (g *Google) listAssignments(r *http.Request) googleAnswer {
 	if key := query.Get("userKey"); key != "" {
 		indirect := query.Get("includeIndirectRoleAssignments") == "true"
 		maps.DeleteFunc(found, func(_ string, a GoogleAssignment) bool {
-			return a.Holder != key && !(indirect && d.holds(a.Holder, key, map[string]bool{}))
+			return a.Holder != key && (!indirect || !d.holds(a.Holder, key, map[string]bool{}))
 		})
 	}
 	return googleList(r, "roleAssignments", "items", googleRolePage, found, g.writeAssignment)

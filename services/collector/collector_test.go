@@ -293,7 +293,7 @@ func TestWindow(t *testing.T) {
 }
 
 func TestOpenSaysWhatIsWrong(t *testing.T) {
-	if _, err := Decoder("nope"); err == nil || !strings.Contains(err.Error(), "github, google_workspace, okta") {
+	if _, err := Decoder("nope"); err == nil || !strings.Contains(err.Error(), "github, github_webhook, google_workspace, m365") {
 		t.Errorf("got %v", err)
 	}
 	for _, name := range Formats() {

@@ -125,13 +125,13 @@ func (s *shelf) observe(ctx context.Context, interval time.Duration) (stored boo
 	if err != nil {
 		s.delay = min(max(2*s.delay, time.Minute), max(interval, time.Minute))
 		s.next = time.Now().Add(s.delay)
-		s.Log.Error("nothing observed", "source", s.source, "kind", s.kind, "again in", s.delay, "error", err)
+		s.Log.Error("nothing observed", "source", s.source, "kind", s.kind, "delay", s.delay, "error", err)
 		s.Metrics.Failed("collector", "observe")
 		return false, nil
 	}
 	s.delay, s.next = 0, time.Now().Add(interval)
 	if n := len(seen.GetMissing()); n > 0 {
-		s.Log.Warn("inventory is not whole", "source", s.source, "kind", s.kind, "parts missing", n, "first", seen.GetMissing()[0])
+		s.Log.Warn("inventory is not whole", "source", s.source, "kind", s.kind, "missing", n, "first", seen.GetMissing()[0])
 	}
 	return true, s.store(ctx, seen)
 }

@@ -45,7 +45,6 @@ type lane struct {
 	last     uint64     // sequence of the newest batch
 	digest   []byte     // of the newest batch as stored
 	cursor   string     // of the newest batch as stored
-	at       string     // where polling goes on: the cursor, or behind it where nothing came
 	newest   time.Time
 	repeated window
 	replayed replays

@@ -163,7 +163,7 @@ func (l *lane) subscribe(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
-			l.Log.Error("subscription refused; polling goes on", "source", l.source, "feed", l.feed, "again in", wait, "error", err)
+			l.Log.Error("subscription refused; polling goes on", "source", l.source, "feed", l.feed, "delay", wait, "error", err)
 			l.Metrics.Failed("collector", "subscribe")
 			failed = min(2*failed, time.Hour)
 		default:

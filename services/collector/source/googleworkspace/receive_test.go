@@ -77,7 +77,7 @@ func TestPushedAndPolledAreOne(t *testing.T) {
 	t.Cleanup(server.Close)
 	source := pushed(t, server.URL, "invented-secret")
 	ids := map[string]int{}
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		var body json.RawMessage
 		if r.ContentLength > 0 {
 			if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
