@@ -49,8 +49,8 @@ func TestDocumentsListWhatThereIs(t *testing.T) {
 		},
 		{
 			"sources in docs/sources.md",
-			all(sources, `(?m)^## ([a-z_]+)$`),
-			append(all(readText(t, "services/collector/sources.go"), `"([a-z_]+)":\s+\{decode:`), "curfew"),
+			all(sources, `(?m)^## ([a-z0-9_]+)$`),
+			append(all(readText(t, "services/collector/sources.go"), `"([a-z0-9_]+)":\s+\{\s*decode:`), "curfew"),
 		},
 		{
 			"metrics in docs/operations.md",
@@ -85,7 +85,7 @@ func TestSourceKeysAreDocumented(t *testing.T) {
 			continue
 		}
 		section := ""
-		for _, name := range all(sources, `(?m)^## ([a-z_]+)$`) {
+		for _, name := range all(sources, `(?m)^## ([a-z0-9_]+)$`) {
 			if strings.ReplaceAll(name, "_", "") == folder {
 				section = after(sources, "\n## "+name+"\n")
 			}

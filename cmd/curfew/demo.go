@@ -34,9 +34,9 @@ func demoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Play one morning of an invented shop on this machine, with no account anywhere",
-		Long: `Play one morning of Linden & Lark, an invented shop: fake Okta and Google Workspace servers on
-loopback, read by the real collectors, judged by the example policy, alerted on this terminal. It takes
-less than ten seconds, needs nothing and leaves nothing behind.`,
+		Long: `Play one morning of Linden & Lark, an invented shop: fake Okta, Google Workspace, GitHub, Microsoft 365
+and Slack servers on loopback, read by the real collectors, judged by the example policy, alerted on this
+terminal. It takes some ten seconds, needs nothing and leaves nothing behind.`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			dir, err := os.MkdirTemp("", "curfew-demo-")
@@ -59,6 +59,9 @@ type demo struct {
 	pace    time.Duration
 	okta    *fake.Okta
 	google  *fake.Google
+	github  *fake.GitHub
+	m365    *fake.M365
+	slack   *fake.Slack
 	decided chan *curfewv1.Decision
 }
 
@@ -95,32 +98,39 @@ func (d *demo) run(ctx context.Context) error {
 
 // prepare starts the fake vendors and writes the policy, the secrets and the configuration.
 func (d *demo) prepare(ctx context.Context) (config.Config, error) {
-	const oktaToken = "demo-token-not-a-secret"
-	d.okta = fake.NewOkta(fake.OktaConfig{Token: oktaToken})
+	const secret, demoApp = "demo-token-not-a-secret", "99999999-8888-4777-8666-555555555555"
+	d.okta = fake.NewOkta(fake.OktaConfig{Token: secret})
 	d.google = fake.NewGoogle(fake.GoogleConfig{Subject: "ida@linden-lark.example.com"})
-	oktaURL, err := serveFake(ctx, d.okta)
-	if err != nil {
-		return config.Config{}, err
-	}
-	googleURL, err := serveFake(ctx, d.google)
-	if err != nil {
-		return config.Config{}, err
+	d.github = fake.NewGitHub(fake.GitHubConfig{Org: "linden-lark", Token: secret})
+	d.m365 = fake.NewM365(fake.M365Config{ClientID: demoApp, Secret: secret, Subscribed: []string{"Audit.SharePoint"}})
+	d.slack = fake.NewSlack(fake.SlackConfig{Token: secret})
+	urls := map[string]string{}
+	for name, vendor := range map[string]http.Handler{"okta": d.okta, "google": d.google, "github": d.github, "m365": d.m365, "slack": d.slack} {
+		url, err := serveFake(ctx, vendor)
+		if err != nil {
+			return config.Config{}, err
+		}
+		urls[name] = url
 	}
 	if err := os.CopyFS(d.dir, example.Policy); err != nil {
 		return config.Config{}, fmt.Errorf("write demo policy: %w", err)
 	}
+	// Paths are relative to the configuration file.
 	for name, content := range map[string]string{
-		"okta.token":  oktaToken,
-		"google.json": d.google.Credentials(googleURL),
+		"token":       secret,
+		"google.json": d.google.Credentials(urls["google"]),
 		"curfew.yaml": fmt.Sprintf(`tenant: linden-lark
 mode: alert
 policy: policy
 api: {listen: "127.0.0.1:0"}
 telemetry: {listen: "127.0.0.1:0"}
 sources:
-  okta: {url: %q, token: {file: %q}, interval: 200ms}
-  google_workspace: {url: %q, credentials: {file: %q}, subject: ida@linden-lark.example.com, applications: [drive, token], interval: 200ms}
-`, oktaURL, filepath.Join(d.dir, "okta.token"), googleURL, filepath.Join(d.dir, "google.json")),
+  okta: {url: %q, token: {file: token}, interval: 200ms}
+  google_workspace: {url: %q, credentials: {file: google.json}, subject: ida@linden-lark.example.com, applications: [drive, token], interval: 200ms}
+  github: {url: %q, org: linden-lark, token: {file: token}, interval: 200ms}
+  m365: {tenant_id: %q, client_id: %q, client_secret: {file: token}, login_url: %[6]q, activity_url: %[6]q, graph_url: %[6]q, feeds: [audit_sharepoint], interval: 200ms}
+  slack: {url: %[7]q, plan: enterprise, token: {file: token}, interval: 200ms}
+`, urls["okta"], urls["google"], urls["github"], d.m365.Tenant(), demoApp, urls["m365"], urls["slack"]),
 	} {
 		if err := os.WriteFile(filepath.Join(d.dir, name), []byte(content), 0o600); err != nil {
 			return config.Config{}, fmt.Errorf("write demo configuration: %w", err)
@@ -141,55 +151,13 @@ func serveFake(ctx context.Context, handler http.Handler) (string, error) {
 	return "http://" + listener.Addr().String(), nil
 }
 
-// act is one moment of the story.
-type act struct {
-	says   string
-	events int
-	happen func(d *demo, now time.Time, n uint64)
-}
-
-// story is the morning. Everything that happens in it is ordinary, but for two things.
-func story() []act {
-	okta := func(login, eventType string, targets ...fake.OktaEntity) func(*demo, time.Time, uint64) {
-		return func(d *demo, now time.Time, n uint64) {
-			person := fake.OktaPerson(login)
-			person.AlternateID = login + "@linden-lark.example.com"
-			person.ID = "00u" + login + "0000000000001"
-			d.okta.Add(fake.OktaEvent{Seed: 7, Number: n, Type: eventType, Published: now, Actor: person, Targets: targets}.JSON())
-		}
-	}
-	google := func(login, application string, a fake.GoogleAct) func(*demo, time.Time, uint64) {
-		return func(d *demo, now time.Time, n uint64) {
-			d.google.Add(application, fake.GoogleActivity{
-				Seed: 7, Number: n, Application: application, Time: now, Email: login + "@linden-lark.example.com", Acts: []fake.GoogleAct{a},
-			}.JSON())
-		}
-	}
-	file := func(act, name string) fake.GoogleAct {
-		return fake.GoogleFileAct(act, "1-customer-export-2026", name, "ann@linden-lark.example.com", "shared_internally")
-	}
-	drive := fake.OktaEntity{ID: "0oadrive00000000001", Type: "AppInstance", AlternateID: "Google Workspace", DisplayName: "Google Workspace"}
-	return []act{
-		{"Ann, who counts, and Sam, who helps customers, sign in.", 2, func(d *demo, now time.Time, n uint64) {
-			okta("ann", "user.session.start")(d, now, n)
-			okta("sam", "user.authentication.sso", drive)(d, now, n+100)
-		}},
-		{"Ann downloads the customer list for her count. Analysts may.", 1, google("ann", "drive", file("download", "Customers 2026"))},
-		{"Sam looks a customer up in it. Support may.", 1, google("sam", "drive", file("view", "Customers 2026"))},
-		{"Max writes the newsletter.", 1, google("max", "drive", fake.GoogleFileAct("edit", "1-newsletter", "Newsletter", "max@linden-lark.example.com", "private"))},
-		{"Max connects the address book that the shop uses. It stands in the policy.", 1, google("max", "token", fake.GoogleConsent("1076-address-book.apps.example.com", "Address Book", "https://www.googleapis.com/auth/contacts"))},
-		{"Sam downloads the whole customer list. Support may read it, not take it away.", 1, google("sam", "drive", file("download", "Customers 2026"))},
-		{"Max tries an app that writes mails by itself. It takes his whole mailbox and all his files.", 1, google("max", "token", fake.GoogleConsent("9921-mail-magic.apps.example.com", "Mail Magic", "https://mail.google.com/", "https://www.googleapis.com/auth/drive"))},
-	}
-}
-
 // perform plays the story and shows each decision as the access log gets it.
 func (d *demo) perform(ctx context.Context, api *client) error {
 	ctx, cancel := context.WithTimeout(ctx, patience+time.Duration(len(story()))*d.pace)
 	defer cancel()
 	watching := make(chan error, 1)
 	go func() { watching <- api.watch(ctx, d.decided) }()
-	fmt.Fprintln(d.out, "A morning at Linden & Lark, an invented shop. Fake Okta and Google servers on this machine are read by the\nreal collectors; each line below is a decision of the access log.")
+	fmt.Fprintln(d.out, "A morning at Linden & Lark, an invented shop. Fake Okta, Google, GitHub, Microsoft and Slack servers on this machine\nare read by the real collectors; each line below is a decision of the access log.")
 	for i, a := range story() {
 		fmt.Fprintf(d.out, "\n%s\n", a.says)
 		a.happen(d, time.Now(), uint64(i))
@@ -209,8 +177,8 @@ func (d *demo) perform(ctx context.Context, api *client) error {
 		}
 	}
 	fmt.Fprint(d.out, `
-Six ordinary acts passed. Two did not: a support agent took customers' data away, and an app nobody approved
-took a mailbox. Both were judged by the row that decides, or by there being none.
+Nine ordinary acts in five SaaS passed. Three did not: a support agent took customers' data away, an engineer took
+the payouts, and an app nobody approved took a mailbox. All were judged by the row that decides, or by there being none.
 
 Next:
   curfew eval --source okta --policy deploy/example/policy FILE     judge raw events you have, offline

@@ -152,6 +152,7 @@ func printChecks(out io.Writer, found []diagnosis, asJSON bool) error {
 	for _, d := range found {
 		if !asJSON {
 			fmt.Fprintf(&text, "%s\n", plain(d.of))
+			d.checks = merged(d.checks)
 		}
 		for _, check := range d.checks {
 			if check.GetVerdict() == curfewv1.CheckVerdict_CHECK_VERDICT_NO {
@@ -166,6 +167,31 @@ func printChecks(out io.Writer, found []diagnosis, asJSON bool) error {
 		return err
 	}
 	return answer
+}
+
+// merged is the answers for a person to read: where nothing works, all for the same reason, it is said once.
+func merged(checks []*curfewv1.Check) []*curfewv1.Check {
+	var all *curfewv1.Check
+	n := 0
+	var rest []*curfewv1.Check
+	for _, check := range checks {
+		if check.GetVerdict() == curfewv1.CheckVerdict_CHECK_VERDICT_OFF {
+			rest = append(rest, check)
+			continue
+		}
+		n++
+		if all == nil {
+			all = &curfewv1.Check{Verdict: check.GetVerdict(), Why: check.GetWhy(), How: check.GetHow()}
+		}
+		if check.GetVerdict() != curfewv1.CheckVerdict_CHECK_VERDICT_NO || check.GetWhy() != all.GetWhy() {
+			return checks
+		}
+	}
+	if n < 3 {
+		return checks
+	}
+	all.Subject = fmt.Sprintf("%d abilities", n)
+	return append([]*curfewv1.Check{all}, rest...)
 }
 
 func printCheck(text *bytes.Buffer, of string, check *curfewv1.Check, asJSON bool) error {

@@ -64,7 +64,7 @@ are passed over. The last line on standard error counts them. Exit code 3: there
 			out := bufio.NewWriterSize(c.OutOrStdout(), 1<<16)
 			err = e.files(c.Context(), files, c.InOrStdin(), out)
 			err = errors.Join(err, out.Flush())
-			fmt.Fprintf(c.ErrOrStderr(), "read %d records, %d events, %d dead letters, %d violations\n", e.total.records, e.total.events, e.total.dead, e.total.violations)
+			fmt.Fprint(c.ErrOrStderr(), e.total.String())
 			if err == nil && e.total.violations > 0 {
 				return errNo
 			}
@@ -90,8 +90,6 @@ type evaluation struct {
 	// buffers are what chunks are printed into, used again.
 	buffers sync.Pool
 }
-
-type tally struct{ records, events, dead, violations uint64 }
 
 func newEvaluation(source, policyDir, tenant string, asJSON bool) (*evaluation, error) {
 	decode, err := collector.Decoder(source)
@@ -171,10 +169,7 @@ func (e *evaluation) files(ctx context.Context, files []string, in io.Reader, ou
 	}()
 	for c := range order {
 		<-c.done
-		e.total.records += c.tally.records
-		e.total.events += c.tally.events
-		e.total.dead += c.tally.dead
-		e.total.violations += c.tally.violations
+		e.total.add(c.tally)
 		if c.err != nil {
 			return c.err
 		}
@@ -277,6 +272,10 @@ func (e *evaluation) evaluate(c *chunk) {
 		}
 		for _, ev := range batch.GetEvents() {
 			collector.Complete(ev, e.tenant, e.cat)
+			if ev.GetAct() == "" {
+				c.tally.unknown++
+				c.tally.stranger(ev.GetAction(), 1)
+			}
 			decision, findings := e.judge.Evaluate(ev)
 			if decision.GetVerdict() == curfewv1.Verdict_VERDICT_VIOLATION {
 				c.tally.violations++

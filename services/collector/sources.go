@@ -94,8 +94,8 @@ type Checker interface {
 // plugin is one entry of the list of sources.
 type plugin struct {
 	decode  event.Decode
-	formats map[string]event.Decode                // further formats of its records, by their name for `curfew eval`
-	open    func(yamlfile.Section) (Source, error) // nil: records are judged from files only
+	formats map[string]event.Decode // further formats of its records, by their name for `curfew eval`
+	open    func(yamlfile.Section) (Source, error)
 }
 
 // sources is every SaaS that can be read, by its name in the configuration file and in `curfew eval --source`.
@@ -188,9 +188,6 @@ func Open(name string, section yamlfile.Section, pauses Pauses) (Configured, err
 	plugin, known := sources()[name]
 	if !known {
 		return Configured{}, unknownSource(name)
-	}
-	if plugin.open == nil {
-		return Configured{}, fmt.Errorf("source %q cannot be polled yet; judge its records with: curfew eval --source %s FILE", name, name)
 	}
 	source, err := plugin.open(section)
 	if err != nil {
