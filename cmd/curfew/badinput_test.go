@@ -20,6 +20,11 @@ var sound = map[string]string{
 	"okta":             `{"uuid":"u1","published":"2026-11-02T09:00:00Z","eventType":"user.session.start","actor":{"id":"00u1","type":"User","alternateId":"ann@example.com"}%s}`,
 	"google_workspace": `{"id":{"time":"2026-11-02T09:00:00Z","uniqueQualifier":"1","applicationName":"login","customerId":"C1"},"actor":{"email":"ann@example.com","profileId":"1"},"events":[{"name":"login_success"}]%s}`,
 	"github":           `{"_document_id":"d1","@timestamp":1793610000000,"action":"repo.create","actor":"ann","repo":"shop/web"%s}`,
+	"github_webhook":   `{"action":"created","repository":{"id":7,"full_name":"shop/web","created_at":"2026-11-02T09:00:00Z"},"sender":{"id":1,"login":"ann"}%s}`,
+	"m365":             `{"Id":"i1","CreationTime":"2026-11-02T09:00:00Z","Operation":"FileAccessed","Workload":"SharePoint","RecordType":6,"UserId":"ann@example.com","ObjectId":"https://shop.sharepoint.com/a"%s}`,
+	"m365_graph":       `{"id":"g1","createdDateTime":"2026-11-02T09:00:00Z","userPrincipalName":"ann@example.com","userId":"1","appDisplayName":"Mail"%s}`,
+	"slack":            `{"id":"s1","date_create":1793610000,"action":"user_login","actor":{"type":"user","user":{"id":"W1","email":"ann@example.com"}},"entity":{"type":"user","user":{"id":"W1"}}%s}`,
+	"slack_events":     `{"type":"event_callback","event_id":"Ev1","event_time":1793610000,"team_id":"T1","event":{"type":"team_join","user":{"id":"U1","name":"ann"}}%s}`,
 }
 
 // Whatever a line holds, it ends as an event or as a dead letter with the reason and the raw bytes, and the counts say so.
@@ -48,9 +53,9 @@ func TestEveryLineEndsAsAnEventOrADeadLetter(t *testing.T) {
 			{"too deep", record(`,"deep":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000)), "nested too deeply"},
 			{"wrong types", `{"uuid":1,"published":[],"eventType":{},"actor":"ann","target":{},"id":"x","events":7,"action":[],"@timestamp":{},"created_at":true,"data":5}`, ""},
 			{"unknown name", strings.NewReplacer("user.session.start", "no.such.event", "login_success", "no_such_event", "repo.create", "no.such").Replace(record("")), ""},
-			{"1970", strings.NewReplacer("2026-11-02T09:00:00Z", "1970-01-01T00:00:00Z", "1793610000000", "0").Replace(record("")), ""},
-			{"2100", strings.NewReplacer("2026-11-02T09:00:00Z", "2100-01-01T00:00:00Z", "1793610000000", "4102444800000").Replace(record("")), ""},
-			{"no such day", strings.NewReplacer("2026-11-02T09:00:00Z", "2026-02-31T25:00:00Z", "1793610000000", `"soon"`).Replace(record("")), ""},
+			{"1970", strings.NewReplacer("2026-11-02T09:00:00Z", "1970-01-01T00:00:00Z", "1793610000000", "0", "1793610000", "0").Replace(record("")), ""},
+			{"2100", strings.NewReplacer("2026-11-02T09:00:00Z", "2100-01-01T00:00:00Z", "1793610000000", "4102444800000", "1793610000", "4102444800").Replace(record("")), ""},
+			{"no such day", strings.NewReplacer("2026-11-02T09:00:00Z", "2026-02-31T25:00:00Z", "1793610000000", `"soon"`, "1793610000", `"soon"`).Replace(record("")), ""},
 			{"invalid UTF-8", record(`,"padding":"` + "\xff\xfe\xc3\x28" + `"`), ""},
 			{"invalid UTF-8 in a name", strings.NewReplacer("user.session.start", "a\xff", "login_success", "b\xff", "repo.create", "c\xff").Replace(record("")), ""},
 			{"control characters", record(`,"padding":"\u0000\u001b[2J\u202e"`), ""},
@@ -116,7 +121,7 @@ func TestALineTooLongToReadIsADeadLetter(t *testing.T) {
 	if want := "the line has 67108874 bytes; its first 67108864 are kept"; !strings.Contains(out.String(), want) {
 		t.Errorf("got %.200s, want %q", out.String(), want)
 	}
-	if want := "read 2 records, 1 events, 1 dead letters, 0 violations\n"; errs.String() != want {
+	if want := "read 2 records, 1 events, 1 dead letters, 0 violations\n"; !strings.HasPrefix(errs.String(), want) {
 		t.Errorf("got %q, want %q", errs.String(), want)
 	}
 }
