@@ -5,14 +5,19 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,7 +57,8 @@ Exit code 3 where an answer is "no".`,
 			}
 			for _, name := range args {
 				if _, configured := conf.Sources[name]; !configured {
-					return usageError{fmt.Errorf("the configuration has no source %q; it has %s", name, strings.Join(slices.Sorted(maps.Keys(conf.Sources)), ", "))}
+					has := cmp.Or(strings.Join(slices.Sorted(maps.Keys(conf.Sources)), ", "), "none")
+					return usageError{fmt.Errorf("the configuration has no source %q; it has %s", name, has)}
 				}
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), examination)
@@ -112,7 +118,7 @@ func examineSystem(ctx context.Context, conf config.Config) []*curfewv1.Check {
 	if conf.Policy != "" {
 		from = conf.Policy
 	}
-	checks = append(checks, verdict("policy", from, "correct it; the revision in force stays until then", err))
+	checks = append(checks, verdict("policy", from, "correct it; curfew run does not start with it", err))
 	found, err := bus.Probe(ctx, bus.Config{URL: conf.NATS.URL, CredentialsFile: conf.NATS.Credentials, Dir: conf.Data})
 	checks = append(checks, verdict("bus", found, "", err))
 	if conf.Redis.URL.IsSet() {
@@ -127,8 +133,16 @@ func examineSystem(ctx context.Context, conf config.Config) []*curfewv1.Check {
 	if conf.Webhooks.Listen == "" {
 		checks = append(checks, off("webhooks", "webhooks.listen is not set", "set it to take webhooks; without them events come at the next poll"))
 	} else {
-		checks = append(checks, verdict("webhooks", "on "+conf.Webhooks.Listen, "", nil))
+		checks = append(checks, examineListener("webhooks", "webhooks.listen", conf.Webhooks.Listen))
 	}
+	checks = append(checks, examineListener("api", "api.listen", conf.API.Listen), examineListener("telemetry", "telemetry.listen", conf.Telemetry.Listen))
+	if _, err := readToken(filepath.Join(conf.Data, tokenFile)); err == nil || errors.Is(err, os.ErrNotExist) {
+		checks = append(checks, verdict("admin token", "in "+filepath.Join(conf.Data, tokenFile)+", made at the first start", "", nil))
+	} else {
+		checks = append(checks, verdict("admin token", "", "", err))
+	}
+	_, err = openReceivers(system{config: conf, services: services(), out: io.Discard})
+	checks = append(checks, verdict("receivers", cmp.Or(strings.Join(slices.Sorted(maps.Keys(conf.Receivers)), ", "), "console"), "correct it; curfew run does not start with it", err))
 	if conf.Mode == config.Observe {
 		checks = append(checks, off("alerts", "mode is observe: everything is recorded, nobody is alerted", "set mode: alert"))
 	} else {
@@ -137,10 +151,22 @@ func examineSystem(ctx context.Context, conf config.Config) []*curfewv1.Check {
 	return checks
 }
 
+// examineListener is whether an address can be listened on, by trying. One that is in use may be so by the curfew that runs.
+func examineListener(subject, key, address string) *curfewv1.Check {
+	listener, err := listen(key, address)
+	switch {
+	case err == nil:
+		return verdict(subject, "on "+address, "", listener.Close())
+	case errors.Is(unwrapped(err), syscall.EADDRINUSE) || strings.Contains(err.Error(), "address already in use"):
+		return &curfewv1.Check{Subject: subject, Why: address + " is in use, by the curfew that runs or by something else"}
+	}
+	return verdict(subject, "", "", err)
+}
+
 func examineSource(ctx context.Context, conf config.Config, name string) []*curfewv1.Check {
 	source, err := openSource(name, conf.Sources[name])
 	if err != nil {
-		return []*curfewv1.Check{verdict("configuration", "", "correct the configuration; nothing of this source is read until then", err)}
+		return []*curfewv1.Check{verdict("configuration", "", "correct it; curfew run does not start with it", err)}
 	}
 	return source.Check(ctx)
 }
@@ -196,7 +222,11 @@ func merged(checks []*curfewv1.Check) []*curfewv1.Check {
 
 func printCheck(text *bytes.Buffer, of string, check *curfewv1.Check, asJSON bool) error {
 	if asJSON {
-		fmt.Fprintf(text, "{\"of\":%q,\"check\":", of) // a name of the configuration: nothing that JSON would write otherwise
+		name, err := json.Marshal(of)
+		if err != nil {
+			return fmt.Errorf("print as JSON: %w", err)
+		}
+		fmt.Fprintf(text, `{"of":%s,"check":`, name)
 		if err := new(jsonWriter).write(text, check); err != nil {
 			return err
 		}

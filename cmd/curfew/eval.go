@@ -149,26 +149,37 @@ func (e *evaluation) files(ctx context.Context, files []string, in io.Reader, ou
 			}
 		}()
 	}
-	var readErr error
+	read := make(chan error, 1)
 	go func() {
 		defer close(order)
 		defer close(work)
-		readErr = readChunks(files, in, func(c *chunk) error {
+		read <- readChunks(files, in, func(c *chunk) error {
 			for _, queue := range []chan *chunk{order, work} {
 				select {
 				case queue <- c:
 				case <-ctx.Done():
-					if queue == work {
-						close(c.done)
-					}
 					return ctx.Err()
 				}
 			}
 			return nil
 		})
 	}()
-	for c := range order {
-		<-c.done
+	for {
+		var c *chunk
+		select {
+		case <-ctx.Done():
+			// What is read may come from a terminal that says nothing more: it is not waited for.
+			return ctx.Err()
+		case c = <-order:
+		}
+		if c == nil {
+			return <-read
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-c.done:
+		}
 		e.total.add(c.tally)
 		if c.err != nil {
 			return c.err
@@ -181,7 +192,6 @@ func (e *evaluation) files(ctx context.Context, files []string, in io.Reader, ou
 			e.buffers.Put(c.printed)
 		}
 	}
-	return readErr
 }
 
 // readChunks hands the lines of the files on in order.

@@ -35,6 +35,7 @@ type usageError struct{ error }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // asked a second time, it ends at once
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -54,6 +55,9 @@ func run(ctx context.Context, arguments []string, in io.Reader, out, errs io.Wri
 		return exitDone
 	case errors.Is(err, errNo):
 		return exitNo
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintln(errs, "curfew: interrupted")
+		return exitFailed
 	case errors.As(err, &usage):
 		fmt.Fprintf(errs, "curfew: %v\n", err)
 		return exitUsage

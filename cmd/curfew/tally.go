@@ -42,8 +42,9 @@ func (t *tally) add(more tally) {
 	t.dead += more.dead
 	t.violations += more.violations
 	t.unknown += more.unknown
-	for action, n := range more.actions {
-		t.stranger(action, n)
+	// In order, so that the same files give the same tally however many actions they hold.
+	for _, action := range slices.Sorted(maps.Keys(more.actions)) {
+		t.stranger(action, more.actions[action])
 	}
 }
 
@@ -61,7 +62,7 @@ func (t *tally) String() string {
 		shown = append(shown, fmt.Sprintf("%s (%d)", plain(cmp.Or(name, "no action")), t.actions[name]))
 	}
 	if more := len(names) - len(shown); more > 0 {
-		shown = append(shown, fmt.Sprintf("%d others", more))
+		shown = append(shown, fmt.Sprintf("at least %d others", more))
 	}
 	return text + fmt.Sprintf("unknown acts: %d of %d events (%.1f %%), whose actions the catalogue does not know: %s\n",
 		t.unknown, t.events, 100*float64(t.unknown)/float64(t.events), strings.Join(shown, ", "))

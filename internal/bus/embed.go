@@ -73,22 +73,28 @@ func lockDir(dir string) (*os.File, error) {
 
 // checkFormat refuses a directory that a newer version wrote, and marks a new one.
 func checkFormat(dir string) error {
+	_, err := readFormat(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return os.WriteFile(filepath.Join(dir, "FORMAT"), []byte(strconv.Itoa(Format)+"\n"), 0o600)
+	}
+	return err
+}
+
+// readFormat is the format of a directory. The error is os.ErrNotExist where it has none yet, or says why it cannot be used.
+func readFormat(dir string) (int, error) {
 	path := filepath.Join(dir, "FORMAT")
 	content, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return os.WriteFile(path, []byte(strconv.Itoa(Format)+"\n"), 0o600)
-	}
 	if err != nil {
-		return fmt.Errorf("read data directory's format: %w", err)
+		return 0, fmt.Errorf("read data directory's format: %w", err)
 	}
 	format, err := strconv.Atoi(strings.TrimSpace(string(content)))
 	if err != nil || format < 1 {
-		return fmt.Errorf("read %s: %q is no format number; is this a data directory of curfew?", path, content)
+		return 0, fmt.Errorf("read %s: %q is no format number; is this a data directory of curfew?", path, content)
 	}
 	if format > Format {
-		return fmt.Errorf("open data directory %s: its format is %d, this version knows up to %d; use the newer curfew that wrote it", dir, format, Format)
+		return 0, fmt.Errorf("open data directory %s: its format is %d, this version knows up to %d; use the newer curfew that wrote it", dir, format, Format)
 	}
-	return nil
+	return format, nil
 }
 
 // stop ends the server once its files are written, and frees the directory. It may be called twice.

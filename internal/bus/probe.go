@@ -49,6 +49,9 @@ func probeDir(dir string) (found string, err error) {
 		return "", fmt.Errorf("open data directory: %w", err)
 	}
 	defer lock.Close() // and with it the lock, if it was taken
+	if _, err := readFormat(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
 		return "embedded in the curfew that runs now", nil
 	} else if err != nil {

@@ -22,16 +22,19 @@ import (
 // State is what is known; the zero value knows nothing. It is not safe for concurrent use.
 type State struct {
 	entries map[string]*curfewv1.Entry
+	digest  []byte // of the entries; nil where it has to be made
 }
 
 // Observe takes a reading in and returns how it differs from what was known, by key. What a reading that is not whole
-// leaves out is known on.
+// leaves out is known on. Of entries with one key the last counts.
 func (s *State) Observe(seen *curfewv1.Inventory) []*curfewv1.EntryChange {
 	var changes []*curfewv1.EntryChange
 	now := make(map[string]*curfewv1.Entry, len(seen.GetEntries()))
 	for _, entry := range seen.GetEntries() {
 		now[entry.GetKey()] = entry
-		if known := s.entries[entry.GetKey()]; !proto.Equal(known, entry) {
+	}
+	for key, entry := range now {
+		if known := s.entries[key]; !proto.Equal(known, entry) {
 			changes = append(changes, &curfewv1.EntryChange{Before: known, After: entry})
 		}
 	}
@@ -45,7 +48,9 @@ func (s *State) Observe(seen *curfewv1.Inventory) []*curfewv1.EntryChange {
 		}
 		changes = append(changes, &curfewv1.EntryChange{Before: known})
 	}
-	s.entries = now
+	if s.entries = now; len(changes) > 0 {
+		s.digest = nil
+	}
 	slices.SortFunc(changes, func(a, b *curfewv1.EntryChange) int { return bytes.Compare([]byte(Key(a)), []byte(Key(b))) })
 	return changes
 }
@@ -76,11 +81,15 @@ func (s *State) Apply(record *curfewv1.Inventory, load func(object string) ([]by
 		if err := proto.Unmarshal(content, all); err != nil {
 			return fmt.Errorf("decode inventory %s: %w", record.GetObject(), err)
 		}
+		s.digest = nil
 		clear(s.entries)
 		for _, entry := range all.GetEntries() {
 			s.entries[entry.GetKey()] = entry
 		}
 	} else {
+		if len(record.GetChanges()) > 0 {
+			s.digest = nil
+		}
 		for _, change := range record.GetChanges() {
 			if after := change.GetAfter(); after != nil {
 				s.entries[after.GetKey()] = after
@@ -118,6 +127,9 @@ func (s *State) Len() int { return len(s.entries) }
 
 // Digest is the SHA-256 over everything known, entry by entry in the order of their keys.
 func (s *State) Digest() []byte {
+	if s.digest != nil {
+		return s.digest
+	}
 	hash := sha256.New()
 	var content []byte
 	for _, entry := range s.Entries() {
@@ -128,5 +140,6 @@ func (s *State) Digest() []byte {
 		hash.Write(length[:])
 		hash.Write(content)
 	}
-	return hash.Sum(nil)
+	s.digest = hash.Sum(nil)
+	return s.digest
 }

@@ -15,7 +15,7 @@ import (
 
 // Answer is what a vendor answered.
 type Answer struct {
-	// Asked is when the request began that was answered.
+	// Asked is when the request began that was answered; by the vendor's clock, if it tells it and ours is ahead of it.
 	Asked time.Time
 	// Status is the HTTP status.
 	Status int
@@ -40,13 +40,13 @@ func (a *Answer) Quote(text string, most int) string {
 	return text
 }
 
-// RetryAfter is how long the Retry-After header asks to wait, from one second to MaxWait, or 0 where there is none that
+// RetryAfter is how long the Retry-After header asks to wait, from one second to an hour, or 0 where there is none that
 // can be read: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3.
 func (a *Answer) RetryAfter() time.Duration {
 	text := strings.TrimSpace(a.Header.Get("Retry-After"))
 	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil {
 		// Bounded first: beyond some centuries a duration runs over.
-		return bounded(time.Duration(min(max(seconds, 0), int64(MaxWait/time.Second))) * time.Second)
+		return bounded(time.Duration(min(max(seconds, 0), int64(longest/time.Second))) * time.Second)
 	}
 	if at, err := http.ParseTime(text); err == nil {
 		return bounded(at.Sub(a.clock()))
@@ -62,11 +62,14 @@ func (a *Answer) Until(header string) time.Duration {
 	}
 	now := a.clock()
 	// Bounded first: beyond some centuries a time runs over.
-	reset = min(max(reset, 0), now.Add(MaxWait).Unix())
+	reset = min(max(reset, 0), now.Add(longest).Unix())
 	return bounded(time.Unix(reset, 0).Sub(now))
 }
 
-func bounded(wait time.Duration) time.Duration { return min(max(wait, time.Second), MaxWait) }
+// longest is the most that is believed of what a vendor asks to wait.
+const longest = time.Hour
+
+func bounded(wait time.Duration) time.Duration { return min(max(wait, time.Second), longest) }
 
 // clock is the vendor's own time, if it tells it: ours may be wrong.
 func (a *Answer) clock() time.Time {

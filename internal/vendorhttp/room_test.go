@@ -24,6 +24,10 @@ func TestRoom(t *testing.T) {
 			<-hung
 		case r.URL.Path == "/busy" && !asked.Swap(true):
 			w.WriteHeader(http.StatusTooManyRequests)
+		case r.URL.Path == "/short":
+			_, _ = w.Write([]byte("short"))
+		default:
+			_, _ = w.Write(make([]byte, 100<<10))
 		}
 	})
 	t.Cleanup(func() { close(hung) })
@@ -47,6 +51,11 @@ func TestRoom(t *testing.T) {
 		t.Errorf("while the room is full: got %v, want it to wait", err)
 	}
 	leaveSecond()
+	brief, leaveBrief := room.Enter(t.Context())
+	if _, err := client(nil).Get(brief, address+"/short", "Bearer", secret); err != nil {
+		t.Errorf("a short answer while the room is full: %v", err)
+	}
+	leaveBrief()
 	leave()
 	leave()
 

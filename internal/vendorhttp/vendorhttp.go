@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -50,6 +51,24 @@ type Client struct {
 
 	vendor string
 	judge  Judge
+	ahead  atomic.Int64 // nanoseconds by which our clock was ahead of the vendor's at its last answer
+}
+
+// Time is our time, or the vendor's where ours was ahead of it at the last answer by more than two seconds: what is said
+// to be read must not lie in the vendor's future.
+func (c *Client) Time() time.Time { return c.Now().Add(-time.Duration(c.ahead.Load())) }
+
+// measure notes how far ahead our clock is by the Date of an answer, which is cut to whole seconds.
+func (c *Client) measure(header http.Header) (ahead time.Duration) {
+	date, err := http.ParseTime(header.Get("Date"))
+	if err != nil {
+		return time.Duration(c.ahead.Load())
+	}
+	if ahead = c.Now().Sub(date); ahead < 2*time.Second {
+		ahead = 0
+	}
+	c.ahead.Store(int64(ahead))
+	return ahead
 }
 
 // Judge says what an answer means that is no success: for Get another status than 200, for Do another than 2xx, and for
@@ -64,12 +83,15 @@ type Verdict struct {
 	Advice string
 	// Later is whether the same request may be granted later.
 	Later bool
-	// Wait is how long the vendor asks to wait until then; 0 where it does not say.
+	// Wait is how long the vendor asks to wait until then; 0 where it does not say. Get and Do wait MaxWait of it at most,
+	// the rest stands in Refused.
 	Wait time.Duration
 }
 
 // Refused is the error for an answer that is no success.
 type Refused struct {
+	// Wait is how long the vendor asked to be left alone, an hour at most; 0 where it did not say.
+	Wait time.Duration
 	// Status is the HTTP status.
 	Status int
 	// Reason is the verdict's.
@@ -186,15 +208,13 @@ func (c *Client) ask(ctx context.Context, r Request) (*Answer, error) {
 		return nil, fmt.Errorf("ask %s: %w", request.URL.Host, reason(ctx, err))
 	}
 	defer response.Body.Close()
-	answer := &Answer{Asked: asked, Status: response.StatusCode, Header: response.Header, now: c.Now(), redact: redactor(r.Secret)}
+	answer := &Answer{Asked: asked.Add(-c.measure(response.Header)), Status: response.StatusCode, Header: response.Header, now: c.Now(), redact: redactor(r.Secret)}
 	answer.succeeded = answer.Status == http.StatusOK || r.Method != http.MethodGet && answer.Status/100 == 2
 	limit := c.MaxBody
 	if !answer.succeeded {
 		limit = maxRefusal
-	} else if err := visiting(ctx).take(ctx); err != nil {
-		return nil, fmt.Errorf("wait for room to read: %w", err)
 	}
-	page, err := readBody(response, limit)
+	page, err := readBody(ctx, response, limit)
 	switch {
 	case !answer.succeeded:
 		// Without a whole body the status alone has to do.
@@ -209,15 +229,27 @@ func (c *Client) ask(ctx context.Context, r Request) (*Answer, error) {
 	return answer, nil
 }
 
+// small is how much of a body is read before there has to be room for it: who sends less, or begins slowly, keeps nobody
+// out.
+const small = 64 << 10
+
 // readBody reads a body, at most a byte more than limit. Where the vendor says how long it is, it is read into a buffer of
 // that length at once: growing one for each page makes more garbage than all that is done with the page.
-func readBody(response *http.Response, limit int64) ([]byte, error) {
-	if response.ContentLength < 0 || response.ContentLength > min(limit, 8<<20) {
-		return io.ReadAll(io.LimitReader(response.Body, limit+1))
+func readBody(ctx context.Context, response *http.Response, limit int64) ([]byte, error) {
+	begin, err := io.ReadAll(io.LimitReader(response.Body, min(small, limit+1)))
+	if err != nil || len(begin) < small || limit < small {
+		return begin, err
 	}
-	body := make([]byte, response.ContentLength)
-	n, err := io.ReadFull(response.Body, body)
-	return body[:n], err
+	if err := visiting(ctx).take(ctx); err != nil {
+		return nil, fmt.Errorf("wait for room to read: %w", err)
+	}
+	if length := response.ContentLength; length >= small && length <= min(limit, 8<<20) {
+		body := make([]byte, length)
+		n, err := io.ReadFull(response.Body, body[copy(body, begin):])
+		return body[:len(begin)+n], err
+	}
+	rest, err := io.ReadAll(io.LimitReader(response.Body, limit+1-small))
+	return append(begin, rest...), err
 }
 
 // reason is why a request came to nothing.
@@ -236,7 +268,7 @@ func (c *Client) refused(answer *Answer, verdict Verdict) *Refused {
 	if verdict.Advice != "" {
 		text += "; " + verdict.Advice
 	}
-	return &Refused{Status: answer.Status, Reason: verdict.Reason, text: answer.Quote(text, 2<<10)}
+	return &Refused{Wait: verdict.Wait, Status: answer.Status, Reason: verdict.Reason, text: answer.Quote(text, 2<<10)}
 }
 
 // redactor returns text with the secret taken out, as it is and as an address or JSON would hold it.

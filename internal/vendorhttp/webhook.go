@@ -36,6 +36,8 @@ type Accepted struct {
 	Feed string
 	// Key names the delivery: the vendor's own repeat of it has the same.
 	Key string
+	// Logged is whether the log tells of these records under the same ids, so that they may be left to polling.
+	Logged bool
 	// Seal is what proves the delivery and only it, such as its signature; "" where a static secret proves them all. The
 	// same Seal under another Key is a replay.
 	Seal string
@@ -69,7 +71,8 @@ func CheckHMAC(secret, header, prefix string, parts ...[]byte) error {
 		return &Unbelieved{Reason: "unsigned", Detail: "there is no signature"}
 	}
 	signature, err := hex.DecodeString(text)
-	if !prefixed || err != nil {
+	// One spelling alone, so that a signature can tell a replay.
+	if !prefixed || err != nil || text != strings.ToLower(text) {
 		return &Unbelieved{Reason: "forged", Detail: "the signature is none"}
 	}
 	mac := hmac.New(sha256.New, []byte(secret))

@@ -30,7 +30,7 @@ func TestCheckHMAC(t *testing.T) {
 	const signature = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
 	for _, test := range []struct{ name, secret, header, body, reason string }{
 		{"right", "Jefe", "sha256=" + signature, "what do ya want for nothing?", ""},
-		{"right in capitals", "Jefe", "sha256=" + strings.ToUpper(signature), "what do ya want for nothing?", ""},
+		{"right in capitals", "Jefe", "sha256=" + strings.ToUpper(signature), "what do ya want for nothing?", "forged"},
 		{"no signature", "Jefe", "", "what do ya want for nothing?", "unsigned"},
 		{"no prefix", "Jefe", signature, "what do ya want for nothing?", "forged"},
 		{"no hex", "Jefe", "sha256=" + signature[1:] + "x", "what do ya want for nothing?", "forged"},

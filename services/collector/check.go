@@ -6,6 +6,7 @@ package collector
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/curfewhq/curfew/internal/event"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
@@ -24,6 +25,7 @@ func (c Configured) Check(ctx context.Context) (checks []*curfewv1.Check) {
 	}()
 	checks = checker.Check(ctx)
 	for _, check := range checks {
+		check.Why = strings.ReplaceAll(check.GetWhy(), context.DeadlineExceeded.Error(), "no answer in time")
 		check.Why, check.How, check.Needs = event.Clean(check.GetWhy()), event.Clean(check.GetHow()), event.Clean(check.GetNeeds())
 	}
 	return checks

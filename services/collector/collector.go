@@ -65,9 +65,32 @@ func Run(ctx context.Context, o Options) error {
 			lanes.Go(func() { l.keepReading(ctx) })
 		}
 	}
+	lanes.Go(func() { o.warnOfWaiting(ctx) })
 	lanes.Wait()
 	<-ctx.Done()
 	return ctx.Err()
+}
+
+// warnOfWaiting tells of webhooks that wait for a feed which nobody merges any more: its source, or its webhook secret, was
+// taken out of the configuration. They stay until it is back.
+func (o Options) warnOfWaiting(ctx context.Context) {
+	waiting, err := o.Bus.Subjects(ctx, bus.All("inbox", o.Tenant))
+	if err != nil {
+		if ctx.Err() == nil {
+			o.Log.Warn("waiting webhooks not counted", "error", err)
+		}
+		return
+	}
+	for name, configured := range o.Sources {
+		for _, l := range configured.lanes() {
+			if l.hook {
+				delete(waiting, bus.InboxSubject(o.Tenant, name, l.feed))
+			}
+		}
+	}
+	for subject, n := range waiting {
+		o.Log.Warn("webhooks wait for a feed that takes none now; configure its source and its webhook secret again to have them merged", "inbox", subject, "webhooks", n)
+	}
 }
 
 // lanes is a lane for each feed that is polled or that webhooks bring events to.

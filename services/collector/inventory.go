@@ -21,6 +21,8 @@ const (
 	DefaultInventory = time.Hour
 	// wholeEvery is how long readers may have to follow changes before they find everything in one object.
 	wholeEvery = 24 * time.Hour
+	// wholeAfter is the same in records: the stream keeps the newest 1,000.
+	wholeAfter = 200
 	// maxMissing is how many missing parts are named; the others are counted.
 	maxMissing = 50
 )
@@ -32,6 +34,8 @@ type shelf struct {
 	from         Observer
 
 	state  inventory.State
+	lost   bool      // what is known is not: the records do not lead to it
+	since  int       // records since everything was stored as an object
 	last   uint64    // sequence of the newest record
 	stored time.Time // when everything was last stored as an object
 	next   time.Time // when it is to be observed again
@@ -98,19 +102,23 @@ func (s *shelf) restore(ctx context.Context, interval time.Duration) error {
 			return err
 		}
 		s.last = m.Sequence
+		// A clock that was ahead must not put it off.
 		s.next = record.GetEnded().AsTime().Add(interval)
+		if latest := time.Now().Add(interval); s.next.After(latest) {
+			s.next = latest
+		}
 		err := s.state.Apply(record, func(object string) ([]byte, error) { return s.Bus.GetObject(ctx, object) })
 		if gap = errors.Is(err, inventory.ErrGap) || errors.Is(err, bus.ErrNotFound); err != nil && !gap {
 			return err
 		}
-		if record.GetObject() != "" {
-			s.stored = m.Time
+		if s.since++; record.GetObject() != "" && !gap {
+			s.stored, s.since = m.Time, 0
 		}
 		return nil
 	})
 	if gap {
 		// The oldest records are kept no longer, or an object is lost: everything is written anew.
-		s.state, s.stored, s.next = inventory.State{}, time.Time{}, time.Time{}
+		s.state, s.stored, s.next, s.lost = inventory.State{}, time.Time{}, time.Time{}, true
 	}
 	return err
 }
@@ -129,6 +137,13 @@ func (s *shelf) observe(ctx context.Context, interval time.Duration) (stored boo
 		s.Metrics.Failed("collector", "observe")
 		return false, nil
 	}
+	if s.lost && len(seen.GetMissing()) > 0 {
+		// What is missing would be taken for gone.
+		s.delay = min(max(2*s.delay, time.Minute), max(interval, time.Minute))
+		s.next = time.Now().Add(s.delay)
+		s.Log.Warn("what was known is lost, and the inventory is not whole; not stored", "source", s.source, "kind", s.kind, "delay", s.delay, "first", seen.GetMissing()[0])
+		return false, nil
+	}
 	s.delay, s.next = 0, time.Now().Add(interval)
 	if n := len(seen.GetMissing()); n > 0 {
 		s.Log.Warn("inventory is not whole", "source", s.source, "kind", s.kind, "missing", n, "first", seen.GetMissing()[0])
@@ -142,10 +157,13 @@ func (s *shelf) store(ctx context.Context, seen *curfewv1.Inventory) error {
 		Format: bus.Format, Tenant: s.Tenant, Source: s.source, Kind: s.kind, Began: seen.GetBegan(), Ended: seen.GetEnded(),
 		Missing: seen.GetMissing(),
 	}
+	if n := len(record.GetMissing()); n > maxMissing {
+		record.Missing = append(record.GetMissing()[:maxMissing:maxMissing], fmt.Sprintf("%d parts more", n-maxMissing))
+	}
 	record.Changes = s.state.Observe(seen)
 	record.Count, record.Digest = uint64(s.state.Len()), s.state.Digest()
 	tooLarge := proto.Size(record) > s.Bus.MaxMessage()/2
-	if tooLarge || s.stored.IsZero() || time.Since(s.stored) > wholeEvery {
+	if s.since++; tooLarge || s.stored.IsZero() || time.Since(s.stored) > wholeEvery || s.since >= wholeAfter {
 		content, err := s.state.Object()
 		if err != nil {
 			return err
@@ -153,14 +171,11 @@ func (s *shelf) store(ctx context.Context, seen *curfewv1.Inventory) error {
 		if record.Object, err = s.Bus.PutObject(ctx, content); err != nil {
 			return err
 		}
-		s.stored = time.Now()
+		s.stored, s.since, s.lost = time.Now(), 0, false
 	}
 	if tooLarge {
 		// The object says it all: who wants the changes compares.
 		record.Changes = nil
-	}
-	if n := len(record.GetMissing()); n > maxMissing {
-		record.Missing = append(record.GetMissing()[:maxMissing:maxMissing], fmt.Sprintf("%d parts more", n-maxMissing))
 	}
 	sequence, err := s.Bus.Append(ctx, bus.InventorySubject(s.Tenant, s.source, s.kind), s.last, record)
 	if err != nil {

@@ -49,9 +49,10 @@ type lane struct {
 	repeated window
 	replayed replays
 	pending  *curfewv1.EventBatch // webhooks on their way in
-	// stored is when coverage was stored last; unstored, where it is set, is since when some waits to be stored.
+	held     int                  // bytes of their records
+	// stored is when a read was stored last; unstored is the coverage that waits to be.
 	stored   time.Time
-	unstored *timestamppb.Timestamp
+	unstored *curfewv1.Coverage
 	covers   bool // some coverage was stored since the lane was restored
 }
 
@@ -131,9 +132,16 @@ func (l *lane) fetch(ctx context.Context, at string, deliver func(page *curfewv1
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			l.broke(err, delay)
-			if err := l.rest(ctx, delay); err != nil {
-				return err
+			wait := delay
+			var refused *vendorhttp.Refused
+			if errors.As(err, &refused) {
+				wait = max(wait, refused.Wait)
+			}
+			l.broke(err, wait)
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(wait):
 			}
 			delay = min(2*delay, maxBackoff)
 			continue
@@ -171,7 +179,10 @@ func (l *lane) restore(ctx context.Context) error {
 	subject := bus.EventSubject(l.Tenant, l.source, l.feed)
 	l.stored, l.unstored, l.covers, l.pending = time.Time{}, nil, false, nil
 	l.last, l.digest, l.cursor, l.newest, l.repeated = 0, nil, "", time.Time{}, window{horizon: l.from.Horizon(l.feed), polled: l.polled}
-	l.replayed = replays{horizon: l.repeated.horizon}
+	l.replayed, l.held = replays{horizon: l.repeated.horizon}, 0
+	if resender, ok := l.from.(Resender); ok && l.hook {
+		l.replayed.horizon = max(l.replayed.horizon, resender.Resent())
+	}
 	last, err := l.Bus.Last(ctx, subject)
 	if errors.Is(err, bus.ErrNotFound) {
 		return nil
@@ -187,13 +198,17 @@ func (l *lane) restore(ctx context.Context) error {
 	if batch.GetNewest() != nil {
 		l.newest = batch.GetNewest().AsTime()
 	}
-	since := bus.From{Time: l.newest.Add(-l.repeated.horizon - 10*time.Minute)}
+	events := l.newest.Add(-l.repeated.horizon - 10*time.Minute)
+	since := bus.From{Time: events}
+	if seals := time.Now().Add(-l.replayed.horizon); l.hook && seals.Before(events) {
+		since.Time = seals
+	}
 	if l.newest.IsZero() {
 		since = bus.From{}
 	}
 	// The newest batches may be parts of a page that is read again, however far back its events reach: nothing is
 	// forgotten until a page is whole.
-	l.repeated.hold = true
+	l.repeated.hold = l.polled
 	return l.Bus.Read(ctx, subject, since, func(m bus.Message) error {
 		stored := new(curfewv1.EventBatch)
 		if err := m.Decode(stored); err != nil {
@@ -202,7 +217,9 @@ func (l *lane) restore(ctx context.Context) error {
 		for _, delivery := range stored.GetDeliveries() {
 			l.replayed.add(delivery, stored.GetReceived().AsTime())
 		}
-		l.repeated.restore(stored)
+		if !m.Time.Before(events) {
+			l.repeated.restore(stored)
+		}
 		return nil
 	})
 }
@@ -212,51 +229,112 @@ func (l *lane) restore(ctx context.Context) error {
 // before the batch that counts them.
 func (l *lane) store(ctx context.Context, page *curfewv1.EventBatch) error {
 	events := page.GetEvents()
-	fresh := events[:0:0]
+	batch := &curfewv1.EventBatch{
+		Received: page.GetReceived(), Cursor: page.GetCursor(), Coverage: page.GetCoverage(), More: page.GetMore(), Records: page.GetRecords(),
+	}
 	l.repeated.hold = true // until the page is whole
-	var echoes []*curfewv1.Echo
 	for _, e := range events {
 		isFresh, of := l.repeated.add(e, false)
 		if isFresh {
-			fresh = append(fresh, l.complete(e))
+			batch.Events = append(batch.Events, l.complete(e))
 		} else if of != nil {
-			echoes = append(echoes, of)
+			batch.Echoes = append(batch.Echoes, of)
 		}
 	}
-	repeats := len(events) - len(fresh)
+	batch.Repeats = uint32(len(events) - len(batch.GetEvents()))
 	if err := l.bury(ctx, page.GetDeadLetters()); err != nil {
 		return err
 	}
-	if len(fresh)+len(echoes)+len(page.GetDeadLetters()) == 0 && !page.GetMore() && page.GetCoverage() != nil && l.covers && time.Since(l.stored) < quiet {
+	batch.DeadLetters = brief(page.GetDeadLetters())
+	if l.isQuiet(batch) && l.keepBack(batch.GetCoverage()) {
 		// Nothing came: where reading goes on is not stored until something does, or for a minute.
 		l.repeated.hold = false
-		if l.unstored == nil {
-			l.unstored = page.GetCoverage().GetFrom()
-		}
 		return nil
 	}
-	if l.unstored != nil && page.GetCoverage() != nil {
-		page.Coverage.From, l.unstored = l.unstored, nil
-	}
-	if err := l.shrink(ctx, fresh); err != nil {
+	if err := l.bringForward(ctx, batch); err != nil {
 		return err
 	}
-	parts := l.split(fresh)
-	for i, part := range parts {
-		batch := &curfewv1.EventBatch{
-			Format: bus.Format, Tenant: l.Tenant, Source: l.source, Feed: l.feed, Received: page.GetReceived(),
-			Events: part, Cursor: l.cursor, More: true,
-		}
-		if i == len(parts)-1 {
-			batch.Cursor, batch.Coverage, batch.More = page.GetCursor(), page.GetCoverage(), page.GetMore()
-			batch.Records, batch.Repeats, batch.DeadLetters = page.GetRecords(), uint32(repeats), brief(page.GetDeadLetters())
-			batch.Echoes = echoes
-		}
-		if err := l.append(ctx, batch); err != nil {
+	if err := l.write(ctx, batch); err != nil {
+		return err
+	}
+	l.stored, l.repeated.hold = time.Now(), false
+	return nil
+}
+
+// isQuiet is whether a read need not be stored now: it gave nothing, and what is stored is no older than a minute.
+func (l *lane) isQuiet(batch *curfewv1.EventBatch) bool {
+	return len(batch.GetEvents())+len(batch.GetEchoes())+len(batch.GetDeadLetters()) == 0 && !batch.GetMore() &&
+		(batch.GetCoverage() == nil || l.covers) && time.Since(l.stored) < quiet
+}
+
+// keepBack adds what a quiet read covered to what waits to be stored; false where the two do not meet.
+func (l *lane) keepBack(more *curfewv1.Coverage) bool {
+	switch {
+	case more == nil:
+	case l.unstored == nil:
+		l.unstored = proto.CloneOf(more)
+	case !meets(l.unstored, more):
+		return false
+	default:
+		l.unstored = join(l.unstored, more)
+	}
+	return true
+}
+
+// bringForward makes what waits to be stored a part of a batch's coverage or, where the two do not meet, a batch of its
+// own before it: a source may go on further ahead than it had come, and what lies between was not covered.
+func (l *lane) bringForward(ctx context.Context, batch *curfewv1.EventBatch) error {
+	waiting := l.unstored
+	switch {
+	case waiting == nil || batch.GetCoverage() == nil:
+		return nil
+	case meets(waiting, batch.GetCoverage()):
+		batch.Coverage = join(waiting, batch.GetCoverage())
+	default:
+		if err := l.write(ctx, &curfewv1.EventBatch{Received: batch.GetReceived(), Cursor: l.cursor, Coverage: waiting}); err != nil {
 			return err
 		}
 	}
-	l.repeated.hold = false
+	l.unstored = nil
+	return nil
+}
+
+// meets is whether b begins no later than a ends, and the other way round.
+func meets(a, b *curfewv1.Coverage) bool {
+	return !b.GetFrom().AsTime().After(a.GetUntil().AsTime()) && !a.GetFrom().AsTime().After(b.GetUntil().AsTime())
+}
+
+// join is what two stretches that meet cover together.
+func join(a, b *curfewv1.Coverage) *curfewv1.Coverage {
+	joined := proto.CloneOf(a)
+	if b.GetFrom().AsTime().Before(a.GetFrom().AsTime()) {
+		joined.From = b.GetFrom()
+	}
+	if b.GetUntil().AsTime().After(a.GetUntil().AsTime()) {
+		joined.Until = b.GetUntil()
+	}
+	return joined
+}
+
+// write appends a batch in as many parts as it needs. The first have the cursor of what is stored and neither coverage nor
+// counts; the deliveries that webhooks came by stand in each.
+func (l *lane) write(ctx context.Context, whole *curfewv1.EventBatch) error {
+	if err := l.shrink(ctx, whole.GetEvents()); err != nil {
+		return err
+	}
+	parts := l.split(whole)
+	for i, part := range parts {
+		part.Format, part.Tenant, part.Source, part.Feed = bus.Format, l.Tenant, l.source, l.feed
+		part.Received, part.Deliveries = whole.GetReceived(), whole.GetDeliveries()
+		part.Cursor, part.More = l.cursor, len(whole.GetDeliveries()) == 0
+		if i == len(parts)-1 {
+			part.Cursor, part.Coverage, part.More = whole.GetCursor(), whole.GetCoverage(), whole.GetMore()
+			part.Records, part.Repeats = whole.GetRecords(), whole.GetRepeats()
+		}
+		if err := l.append(ctx, part); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -308,19 +386,31 @@ func brief(letters []*curfewv1.DeadLetter) []*curfewv1.DeadLetter {
 	return names
 }
 
-// split makes parts that each fit a message with room to spare; at least one, which may be empty. No event alone is too
-// large: event.Append bounds it and shrink its record.
-func (l *lane) split(events []*curfewv1.Event) [][]*curfewv1.Event {
+// split shares events, echoes and dead letters of a batch out among parts that each fit a message with room to spare; at
+// least one, which may be empty. No event alone is too large: event.Append bounds it and shrink its record.
+func (l *lane) split(whole *curfewv1.EventBatch) []*curfewv1.EventBatch {
 	limit := l.Bus.MaxMessage() / 2
-	parts := [][]*curfewv1.Event{nil}
-	size := 0
-	for _, e := range events {
-		bytes := proto.Size(e)
-		if n := len(parts[len(parts)-1]); n == maxEvents || n > 0 && size+bytes > limit {
-			parts, size = append(parts, nil), 0
+	part := &curfewv1.EventBatch{}
+	parts, size := []*curfewv1.EventBatch{part}, 0
+	room := func(message proto.Message) {
+		bytes := proto.Size(message) + 8
+		if len(part.GetEvents()) == maxEvents || size > 0 && size+bytes > limit {
+			part, size = &curfewv1.EventBatch{}, 0
+			parts = append(parts, part)
 		}
-		parts[len(parts)-1] = append(parts[len(parts)-1], e)
 		size += bytes
+	}
+	for _, e := range whole.GetEvents() {
+		room(e)
+		part.Events = append(part.Events, e)
+	}
+	for _, echo := range whole.GetEchoes() {
+		room(echo)
+		part.Echoes = append(part.Echoes, echo)
+	}
+	for _, letter := range whole.GetDeadLetters() {
+		room(letter)
+		part.DeadLetters = append(part.DeadLetters, letter)
 	}
 	return parts
 }
@@ -346,7 +436,7 @@ func (l *lane) append(ctx context.Context, batch *curfewv1.EventBatch) error {
 	l.last, l.digest, l.cursor = sequence, digest, batch.GetCursor()
 	l.Metrics.Collected(l.source, l.feed, int(batch.GetRecords()), len(batch.GetEvents()), int(batch.GetRepeats()))
 	if batch.GetCoverage() != nil {
-		l.covers, l.stored = true, time.Now()
+		l.covers = true
 		l.Metrics.Covered(l.source, l.feed, batch.GetCoverage().GetUntil().AsTime())
 	}
 	return nil

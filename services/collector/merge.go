@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	// maxMerge is how many webhooks become one batch at most.
+	// maxMerge is how many webhooks become one batch at most, and maxHeld how many bytes of records wait for that.
 	maxMerge = 64
+	maxHeld  = 4 << 20
 	// renewBefore is how long before its end a subscription is asked for anew; one that is shorter, at half its time.
 	renewBefore = 30 * time.Minute
 )
@@ -36,6 +37,11 @@ func (l *lane) merge(ctx context.Context) error {
 		for _, m := range messages {
 			if err := l.take(ctx, m); err != nil {
 				return err
+			}
+			if l.pending != nil && l.held > maxHeld {
+				if err := l.flush(ctx); err != nil {
+					return err
+				}
 			}
 		}
 		return l.flush(ctx)
@@ -58,9 +64,14 @@ func (l *lane) take(ctx context.Context, m bus.Message) error {
 		return l.discard(ctx, m.Data, "unreadable webhook", err.Error())
 	}
 	delivery := &curfewv1.Delivery{Key: webhook.GetKey(), Seal: webhook.GetSeal()}
-	if !l.replayed.add(delivery, webhook.GetReceived().AsTime()) {
+	switch came, age := l.replayed.add(delivery, webhook.GetReceived().AsTime()); {
+	case came == asAnother:
 		l.Metrics.Webhook(l.source, "replayed")
 		return l.discard(ctx, m.Data, "replayed webhook", "the same signed body came before as another delivery")
+	case came == asItself && age > l.repeated.horizon:
+		// It is in the lane, further back than ids are kept.
+		l.Metrics.Webhook(l.source, "repeated")
+		return nil
 	}
 	if len(webhook.GetRecords()) == 0 {
 		select {
@@ -85,14 +96,17 @@ func (l *lane) take(ctx context.Context, m bus.Message) error {
 	p.Records += page.GetRecords()
 	p.Deliveries = append(p.Deliveries, delivery)
 	p.DeadLetters = append(p.DeadLetters, page.GetDeadLetters()...)
+	for _, record := range webhook.GetRecords() {
+		l.held += len(record)
+	}
 	for _, e := range page.GetEvents() {
 		e.Feed = l.feed
 		if e.GetTime() == nil {
-			// The vendor's webhook says not when it was; it is sent at once.
+			// The vendor's webhook says not when it was; sent for the first time, it is sent at once.
 			e.Time = webhook.GetReceived()
 		}
-		if l.polled && !l.repeated.reaches(e) {
-			// Too old to tell whether the lane holds it. What polling has not brought yet it will.
+		if l.polled && webhook.GetLogged() && !l.repeated.reaches(e) {
+			// Too old to tell whether the lane holds it. What polling has not brought yet it will, under the same id.
 			l.Metrics.Webhook(l.source, "left to polling")
 			p.Repeats++
 			continue
@@ -124,28 +138,12 @@ func (l *lane) discard(ctx context.Context, raw []byte, reason, detail string) e
 // known after a restart.
 func (l *lane) flush(ctx context.Context) error {
 	pending := l.pending
-	l.pending = nil
+	l.pending, l.held = nil, 0
 	if pending == nil {
 		return nil
 	}
-	if err := l.shrink(ctx, pending.GetEvents()); err != nil {
-		return err
-	}
-	parts := l.split(pending.GetEvents())
-	for i, part := range parts {
-		batch := &curfewv1.EventBatch{
-			Format: bus.Format, Tenant: l.Tenant, Source: l.source, Feed: l.feed, Received: pending.GetReceived(),
-			Events: part, Cursor: l.cursor, Deliveries: pending.GetDeliveries(),
-		}
-		if i == len(parts)-1 {
-			batch.Records, batch.Repeats, batch.DeadLetters = pending.GetRecords(), pending.GetRepeats(), brief(pending.GetDeadLetters())
-			batch.Echoes = pending.GetEchoes()
-		}
-		if err := l.append(ctx, batch); err != nil {
-			return err
-		}
-	}
-	return nil
+	pending.Cursor, pending.DeadLetters = l.cursor, brief(pending.GetDeadLetters())
+	return l.write(ctx, pending)
 }
 
 // subscribe keeps the vendor sending webhooks, where it has to be asked and there is an address to send them to, until ctx

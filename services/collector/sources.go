@@ -48,6 +48,14 @@ type Listener interface {
 	Receive(delivery vendorhttp.Delivery) (*vendorhttp.Accepted, error)
 }
 
+// A Resender is a Listener whose deliveries say not when they were sent, so that the vendor, or whoever caught one, can
+// send it again much later.
+type Resender interface {
+	Listener
+	// Resent is for how long a delivery is remembered: one that comes again within it is the same, or a replay.
+	Resent() time.Duration
+}
+
 // A Subscriber is a Listener whose webhooks end unless they are asked for anew.
 type Subscriber interface {
 	Listener

@@ -163,10 +163,19 @@ type seal struct {
 	at  time.Time
 }
 
-// add notes a delivery and returns whether it is none that came before under another key.
-func (r *replays) add(delivery *curfewv1.Delivery, at time.Time) bool {
+// came is how a delivery came before.
+type came int
+
+const (
+	never     came = iota
+	asItself       // under its own key
+	asAnother      // under another key
+)
+
+// add notes a delivery and returns how it came before, and how long before. What has no seal never came.
+func (r *replays) add(delivery *curfewv1.Delivery, at time.Time) (came, time.Duration) {
 	if delivery.GetSeal() == "" {
-		return true
+		return never, 0
 	}
 	if r.seals == nil {
 		r.seals = map[[16]byte]seal{}
@@ -180,9 +189,13 @@ func (r *replays) add(delivery *curfewv1.Delivery, at time.Time) bool {
 		}
 	}
 	key := event.Key(delivery.GetKey())
-	if known, there := r.seals[event.Key(delivery.GetSeal())]; there {
-		return known.key == key
+	known, there := r.seals[event.Key(delivery.GetSeal())]
+	switch {
+	case !there:
+		r.seals[event.Key(delivery.GetSeal())] = seal{key: key, at: at}
+		return never, 0
+	case known.key == key:
+		return asItself, at.Sub(known.at)
 	}
-	r.seals[event.Key(delivery.GetSeal())] = seal{key: key, at: at}
-	return true
+	return asAnother, at.Sub(known.at)
 }

@@ -48,7 +48,9 @@ type Webhook struct {
 	Object string `protobuf:"bytes,8,opt,name=object,proto3" json:"object,omitempty"`
 	// What proves this delivery and only it, such as its signature; empty where a static secret proves them all. The same
 	// seal under another key is a replay.
-	Seal          string `protobuf:"bytes,9,opt,name=seal,proto3" json:"seal,omitempty"`
+	Seal string `protobuf:"bytes,9,opt,name=seal,proto3" json:"seal,omitempty"`
+	// Whether the vendor's log tells of the records under the same ids.
+	Logged        bool `protobuf:"varint,10,opt,name=logged,proto3" json:"logged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -146,11 +148,18 @@ func (x *Webhook) GetSeal() string {
 	return ""
 }
 
+func (x *Webhook) GetLogged() bool {
+	if x != nil {
+		return x.Logged
+	}
+	return false
+}
+
 var File_curfew_v1_webhook_proto protoreflect.FileDescriptor
 
 const file_curfew_v1_webhook_proto_rawDesc = "" +
 	"\n" +
-	"\x17curfew/v1/webhook.proto\x12\tcurfew.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf5\x01\n" +
+	"\x17curfew/v1/webhook.proto\x12\tcurfew.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8d\x02\n" +
 	"\aWebhook\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x16\n" +
@@ -160,7 +169,9 @@ const file_curfew_v1_webhook_proto_rawDesc = "" +
 	"\breceived\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\breceived\x12\x18\n" +
 	"\arecords\x18\a \x03(\fR\arecords\x12\x16\n" +
 	"\x06object\x18\b \x01(\tR\x06object\x12\x12\n" +
-	"\x04seal\x18\t \x01(\tR\x04sealB5Z3github.com/curfewhq/curfew/proto/curfew/v1;curfewv1b\x06proto3"
+	"\x04seal\x18\t \x01(\tR\x04seal\x12\x16\n" +
+	"\x06logged\x18\n" +
+	" \x01(\bR\x06loggedB5Z3github.com/curfewhq/curfew/proto/curfew/v1;curfewv1b\x06proto3"
 
 var (
 	file_curfew_v1_webhook_proto_rawDescOnce sync.Once
