@@ -146,3 +146,45 @@ func TestInventoryIsTakenWhenItIsDue(t *testing.T) {
 		t.Errorf("restored: due in %v, %d entries, stored at %v, want an hour, 1 and a time", left, s.state.Len(), s.stored)
 	}
 }
+
+// However often it is taken, the records that are kept lead to what is known, and after a gap nothing partial passes for
+// the whole.
+func TestInventoryAfterAGap(t *testing.T) {
+	b := bustest.New(t)
+	source := &choir{members: map[string]string{"1": "ann"}}
+	s := &shelf{Options: bellOptions(t, b, &source.bell), source: "bell", kind: "people", from: source}
+	objects := 0
+	for n := range 450 {
+		source.members["2"] = fmt.Sprint("bob", n)
+		if _, err := s.observe(t.Context(), time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if s.since == 0 {
+			objects++
+		}
+	}
+	if objects != 3 {
+		t.Errorf("got %d objects in 450 records, want one each 200", objects)
+	}
+	// The newest record alone is left, and it is none with an object.
+	last := s.last
+	s = &shelf{Options: s.Options, source: "bell", kind: "people", from: source}
+	record := &curfewv1.Inventory{Ended: timestamppb.New(time.Now().AddDate(1, 0, 0)), Digest: []byte("of something else")}
+	if _, err := b.Append(t.Context(), bus.InventorySubject("main", "bell", "people"), last, record); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.restore(t.Context(), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if !s.lost || s.next.After(time.Now().Add(time.Hour)) {
+		t.Errorf("after a gap: lost: %v, next at %v", s.lost, s.next)
+	}
+	source.missing = []string{"a part: refused"}
+	if stored, err := s.observe(t.Context(), time.Hour); stored || err != nil {
+		t.Errorf("a partial reading after a gap: stored: %v, %v", stored, err)
+	}
+	source.missing = nil
+	if stored, err := s.observe(t.Context(), time.Hour); !stored || err != nil || s.lost || s.since != 0 {
+		t.Errorf("a whole one: stored: %v, %v, lost: %v", stored, err, s.lost)
+	}
+}
