@@ -84,6 +84,7 @@ func Provision(t *testing.T, c ProvisionCase) {
 			p := provision{ProvisionCase: c, PrivilegeCase: privileges}
 			t.Run("given and taken", p.givenAndTaken)
 			t.Run("there before", p.thereBefore)
+			t.Run("levels", p.levels)
 			t.Run("holder gone", p.holderGone)
 			t.Run("somebody else", p.somebodyElse)
 			t.Run("incomplete", p.incomplete)
@@ -98,7 +99,6 @@ type provision struct {
 	ProvisionCase
 	PrivilegeCase
 }
-
 func (p provision) open(t *testing.T, seed uint64) (Provisioner, Registry) {
 	registry := p.Registry(seed, token)
 	return p.New(t, Options{URL: serve(t, registry), Token: token, PageSize: 2, Impatient: true}), registry

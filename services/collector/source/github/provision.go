@@ -58,7 +58,7 @@ func (s *Source) Read(ctx context.Context, privilege *curfewv1.Privilege) (*curf
 	return h.state, nil
 }
 
-// Grant makes the holder have the privilege at its level. Teams and roles are for members: a place in a team would
+// Grant makes the holder have the privilege at its level, or leaves them what is more. Teams and roles are for members: a place in a team would
 // otherwise come with an invitation to the whole organisation, so who is none is a task for a person. Somebody outside is
 // invited to a repository. Apps are installed by a person. To an account with another login, or with other verified
 // addresses, than the privilege says nothing is given: it is GONE. After an error it may be so or not.
@@ -72,6 +72,15 @@ func (s *Source) Grant(ctx context.Context, privilege *curfewv1.Privilege) (*cur
 		return h.done(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_GONE), nil
 	case h.has(present, privilege.GetLevel()) || h.has(pending, privilege.GetLevel()):
 		return h.done(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_ALREADY), nil
+	case h.state.GetPresence() == present:
+		more, known := h.atLeast(h.state.GetLevel(), privilege.GetLevel())
+		if more && known {
+			return h.done(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_ALREADY), nil
+		}
+		if !known {
+			h.task = fmt.Sprintf("%s has %q there: see whether that is less than %q, and give it by hand if it is", h.login, h.state.GetLevel(), privilege.GetLevel())
+			return h.done(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_TASK), nil
+		}
 	}
 	if err := h.put(ctx, privilege.GetLevel()); err != nil {
 		return nil, fmt.Errorf("grant %s at github: %w", privilege.GetKind(), err)
@@ -79,8 +88,8 @@ func (s *Source) Grant(ctx context.Context, privilege *curfewv1.Privilege) (*cur
 	return h.done(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_DONE), nil
 }
 
-// Revoke makes it what it was before: what prior shows at the privilege's own level is left, at another level put back,
-// unless it has been taken away since; without prior it is taken away, an invitation that waits too. An owner stays a
+// Revoke makes it what it was before: what prior shows at the privilege's own level or above is left, at one below put back,
+// unless somebody has changed it since; without prior it is taken away, an invitation that waits too. An owner stays a
 // member. After an error it may be so or not.
 func (s *Source) Revoke(ctx context.Context, privilege *curfewv1.Privilege, prior *curfewv1.PrivilegeState) (*curfewv1.Provisioned, error) {
 	h, err := s.look(ctx, privilege)
@@ -88,11 +97,14 @@ func (s *Source) Revoke(ctx context.Context, privilege *curfewv1.Privilege, prio
 		return nil, fmt.Errorf("revoke %s at github: %w", privilege.GetKind(), err)
 	}
 	before := prior.GetPresence() == present || prior.GetPresence() == pending
+	// A grant lowers nobody, so who had as much before has it by themselves; and what somebody changed since the grant is
+	// theirs to have changed.
+	asMuch, _ := h.atLeast(prior.GetLevel(), privilege.GetLevel())
+	changed := !h.sameLevel(h.state.GetLevel(), privilege.GetLevel())
 	switch {
 	case h.gone():
 		return h.done(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_GONE), nil
-	case h.state.GetPresence() == absent, before && h.sameLevel(prior.GetLevel(), privilege.GetLevel()),
-		before && h.sameLevel(h.state.GetLevel(), prior.GetLevel()):
+	case h.state.GetPresence() == absent, before && (asMuch || changed):
 		return h.done(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_ALREADY), nil
 	case before:
 		err = h.put(ctx, prior.GetLevel())

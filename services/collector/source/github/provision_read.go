@@ -107,6 +107,19 @@ func (h *holding) level(level string) string {
 	return level
 }
 
+// ranks are the levels of teams and repositories, the lesser first; roles that an organisation made have none.
+var ranks = []string{"member", "maintainer", "", "read", "triage", "write", "maintain", "admin"}
+
+// atLeast is whether a level gives as much as another. Of a role that an organisation made nobody can tell, unless it is the
+// other itself.
+func (h *holding) atLeast(level, other string) (yes, known bool) {
+	if h.sameLevel(level, other) {
+		return true, true
+	}
+	a, b := slices.Index(ranks, h.level(level)), slices.Index(ranks, h.level(other))
+	return a >= b, a >= 0 && b >= 0
+}
+
 // found notes that it is held, or offered, at a level, in the privilege's own word where that means the same.
 func (h *holding) found(presence curfewv1.Presence, level string) {
 	if h.state.Presence, h.state.Level = presence, event.Clean(level); h.sameLevel(level, h.privilege.GetLevel()) {

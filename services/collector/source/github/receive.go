@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/curfewhq/curfew/internal/vendorhttp"
 )
@@ -29,6 +30,10 @@ func (s *Source) Webhooks() []string {
 	}
 	return []string{webhookFeed}
 }
+
+// Resent is longer than GitHub lets a delivery be sent again by hand, three days:
+// https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks.
+func (s *Source) Resent() time.Duration { return 4 * 24 * time.Hour }
 
 // MaxWebhook is 25 MiB; GitHub delivers nothing larger.
 func (s *Source) MaxWebhook() int64 { return maxWebhook }
