@@ -33,6 +33,9 @@ type OktaConfig struct {
 	Owner string
 	// Client is the service app that may ask for access tokens; "" for none.
 	Client string
+	// Clock is the org's own time, which every answer tells in its Date header; this machine's if nil. Whoever asks has
+	// another.
+	Clock func() time.Time
 }
 
 // Okta is an Okta org: its System Log and the administration of its directory.
@@ -73,6 +76,9 @@ func NewOkta(config OktaConfig) *Okta {
 	if config.ResetAfter == 0 {
 		config.ResetAfter = time.Second
 	}
+	if config.Clock == nil {
+		config.Clock = time.Now
+	}
 	o := &Okta{
 		config:    config,
 		faults:    newFaults(config.Faults),
@@ -100,7 +106,7 @@ func (o *Okta) Add(records ...json.RawMessage) {
 	}
 }
 
-// AddAt makes the records reach the log at a time to come, by this machine's clock.
+// AddAt makes the records reach the log at a time to come, by the org's clock.
 func (o *Okta) AddAt(at time.Time, records ...json.RawMessage) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -157,7 +163,7 @@ func (o *Okta) persist(records ...json.RawMessage) {
 			Published time.Time `json:"published"`
 		}
 		_ = json.Unmarshal(record, &times)
-		if times.Published.After(last) && times.Published.Before(time.Now()) {
+		if times.Published.After(last) && !times.Published.After(o.config.Clock()) {
 			last = times.Published
 		}
 		o.log = append(o.log, oktaRecord{record, last})
@@ -165,7 +171,10 @@ func (o *Okta) persist(records ...json.RawMessage) {
 }
 
 // ServeHTTP answers as Okta's API does.
-func (o *Okta) ServeHTTP(w http.ResponseWriter, r *http.Request) { o.routes.ServeHTTP(w, r) }
+func (o *Okta) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Date", o.config.Clock().UTC().Format(http.TimeFormat))
+	o.routes.ServeHTTP(w, r)
+}
 
 // serve answers a request of a route as the caller's rights, the day's faults and the org's state have it. The scope is
 // what an access token needs for it.
@@ -180,7 +189,7 @@ func (o *Okta) serve(w http.ResponseWriter, r *http.Request, scope string, answe
 		// https://developer.okta.com/docs/reference/rl-best-practices/: the reset is in UTC epoch seconds.
 		w.Header().Set("X-Rate-Limit-Limit", "60")
 		w.Header().Set("X-Rate-Limit-Remaining", "0")
-		w.Header().Set("X-Rate-Limit-Reset", strconv.FormatInt(time.Now().Add(o.config.ResetAfter).Unix(), 10))
+		w.Header().Set("X-Rate-Limit-Reset", strconv.FormatInt(o.config.Clock().Add(o.config.ResetAfter).Unix(), 10))
 		oktaRefusal(http.StatusTooManyRequests, "E0000047", "API call exceeded rate limit due to too many requests.").write(w, r)
 		return
 	case faultServerError:
@@ -192,6 +201,10 @@ func (o *Okta) serve(w http.ResponseWriter, r *http.Request, scope string, answe
 	}
 	if o.isForbidden(r) {
 		oktaRefusal(http.StatusForbidden, "E0000006", "You do not have permission to perform the requested action").write(w, r)
+		return
+	}
+	if o.isHidden(r) {
+		oktaMissing("Hidden", r.URL.Path).write(w, r)
 		return
 	}
 	answered := answer(r)
@@ -217,7 +230,7 @@ func (o *Okta) page(query url.Values) (page []oktaRecord, next, refusal string) 
 	o.requests++
 	o.persist(o.late[o.requests]...)
 	delete(o.late, o.requests)
-	now := time.Now()
+	now := o.config.Clock()
 	for len(o.due) > 0 && !o.due[0].at.After(now) {
 		o.persist(o.due[0].raw)
 		o.due = o.due[1:]

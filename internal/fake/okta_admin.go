@@ -41,6 +41,7 @@ func (o *Okta) route() *http.ServeMux {
 	locked("GET /api/v1/users", "okta.users.read", o.listUsers)
 	locked("GET /api/v1/users/{user}", "okta.users.read", o.getUser)
 	locked("GET /api/v1/users/{user}/groups", "okta.users.read", o.listUserGroups)
+	locked("GET /api/v1/users/{user}/appLinks", "okta.users.read", o.listAppLinks)
 	locked("GET /api/v1/users/{user}/grants", "okta.users.read", o.listUserGrants)
 	locked("DELETE /api/v1/users/{user}/sessions", "okta.users.manage", o.endSessions)
 
@@ -67,6 +68,7 @@ func (o *Okta) route() *http.ServeMux {
 	locked("GET /api/v1/iam/roles/{role}", "okta.roles.read", o.getCustomRole)
 	for _, holders := range []string{"/api/v1/users/{holder}", "/api/v1/groups/{holder}", "/oauth2/v1/clients/{holder}"} {
 		locked("GET "+holders+"/roles", "okta.roles.read", o.listRoles)
+		locked("GET "+holders+"/roles/{assignment}", "okta.roles.read", o.getRole)
 		locked("GET "+holders+"/roles/{assignment}/targets/groups", "okta.roles.read", o.listTargets)
 		locked("GET "+holders+"/roles/{assignment}/targets/catalog/apps", "okta.roles.read", o.listTargets)
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/curfewhq/curfew/internal/fake"
 )
@@ -163,5 +164,34 @@ func TestOktaLiesAndGoesAway(t *testing.T) {
 	}
 	if status, _, _ := ask(t, "GET", address+"/api/v1/users/00u1", ""); status != 200 {
 		t.Errorf("back: got %d, want 200", status)
+	}
+}
+
+func TestOktaHidesAndTellsItsTime(t *testing.T) {
+	clock := morning
+	okta, address := administration(t, fake.OktaConfig{Clock: func() time.Time { return clock }})
+	okta.Join("00g1", "00u1")
+	okta.AssignGroup("0oa1", "00g1")
+	okta.Put(fake.OktaRole{ID: "ra1", Holder: "00u1", Type: "USER_ADMIN"})
+	okta.Hide("GET /api/v1/groups/00g1")
+	for path, want := range map[string]string{
+		"/api/v1/groups/00g1":          "E0000007",
+		"/api/v1/groups/00g1/users":    `"00u1"`,
+		"/api/v1/users/00u1/appLinks":  `"appInstanceId":"0oa1"`,
+		"/api/v1/users/00u9/appLinks":  "E0000007",
+		"/api/v1/users/00u1/roles/ra1": `"USER_ADMIN"`,
+		"/api/v1/users/00u2/roles/ra1": "E0000007",
+	} {
+		_, body, header := ask(t, http.MethodGet, address+path, "")
+		if !strings.Contains(body, want) || header.Get("Date") != morning.Format(http.TimeFormat) {
+			t.Errorf("%s: got %s at %s, want %s at %v", path, body, header.Get("Date"), want, morning)
+		}
+	}
+	okta.AddAt(morning.Add(time.Hour), fake.OktaEvent{Published: morning.Add(time.Hour)}.JSON())
+	for _, want := range []int{0, 1} {
+		if got := get(t, address+"/api/v1/logs?sortOrder=ASCENDING&since=2026-03-02T08:00:00Z", ""); len(got.uuids) != want {
+			t.Errorf("at %v: got %d records, want %d", clock, len(got.uuids), want)
+		}
+		clock = clock.Add(time.Hour)
 	}
 }

@@ -57,6 +57,23 @@ func (o *Okta) getAppUser(r *http.Request) oktaAnswer {
 	return oktaMissing("AppUser", user)
 }
 
+// listAppLinks shows the apps that a person has, by a group as well, on one page.
+func (o *Okta) listAppLinks(r *http.Request) oktaAnswer {
+	d, user := o.directory, r.PathValue("user")
+	if _, there := d.people[user]; !there {
+		return oktaMissing("User", user)
+	}
+	links := []any{}
+	for _, app := range ordered(d.apps) {
+		for _, has := range d.appUsers(app.ID) {
+			if has.User == user {
+				links = append(links, map[string]any{"appInstanceId": app.ID, "appName": app.Name, "label": app.Label})
+			}
+		}
+	}
+	return oktaJSON(http.StatusOK, links)
+}
+
 func (o *Okta) listAppGroups(r *http.Request) oktaAnswer {
 	d, app := o.directory, r.PathValue("app")
 	if _, there := d.apps[app]; !there {

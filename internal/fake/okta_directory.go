@@ -142,6 +142,7 @@ type oktaDirectory struct {
 	external  map[string]map[string]string // by app and person
 	ended     map[string]int               // how often a person's sessions were ended
 	forbidden []string
+	hidden    []string
 	changes   int
 	made      int
 }
@@ -321,6 +322,20 @@ func (o *Okta) isForbidden(r *http.Request) bool {
 	return slices.ContainsFunc(o.directory.forbidden, func(request string) bool {
 		return strings.HasPrefix(r.Method+" "+r.URL.Path, request)
 	})
+}
+
+// Hide answers each of these requests, such as "GET /api/v1/groups/00g1", that there is no such thing, as Okta may of what
+// the caller's role does not reach.
+func (o *Okta) Hide(requests ...string) {
+	o.directory.mu.Lock()
+	defer o.directory.mu.Unlock()
+	o.directory.hidden = append(o.directory.hidden, requests...)
+}
+
+func (o *Okta) isHidden(r *http.Request) bool {
+	o.directory.mu.Lock()
+	defer o.directory.mu.Unlock()
+	return slices.Contains(o.directory.hidden, r.Method+" "+r.URL.Path)
 }
 
 // Changes is how many changes the API made.

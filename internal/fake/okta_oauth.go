@@ -18,7 +18,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 )
 
 // oktaTokenPath is the path of the token endpoint of an org's own authorization server.
@@ -118,7 +117,7 @@ func (o *Okta) serveToken(w http.ResponseWriter, r *http.Request) {
 	a := o.access
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if why := a.disbelieve(r.PostForm.Get("client_assertion"), "http://"+r.Host+oktaTokenPath); why != "" {
+	if why := a.disbelieve(r.PostForm.Get("client_assertion"), "http://"+r.Host+oktaTokenPath, o.config.Clock().Unix()); why != "" {
 		refuse("invalid_client", why)
 		return
 	}
@@ -135,8 +134,8 @@ func (o *Okta) serveToken(w http.ResponseWriter, r *http.Request) {
 	oktaJSON(http.StatusOK, given).write(w, r)
 }
 
-// disbelieve is what is wrong with an assertion; "" where nothing is.
-func (a *oktaAccess) disbelieve(assertion, audience string) string {
+// disbelieve is what is wrong with an assertion at a time; "" where nothing is.
+func (a *oktaAccess) disbelieve(assertion, audience string, now int64) string {
 	parts := strings.Split(assertion, ".")
 	if len(parts) != 3 || a.key == nil {
 		return "The client_assertion is not a JWT."
@@ -154,7 +153,6 @@ func (a *oktaAccess) disbelieve(assertion, audience string) string {
 		Iat, Exp           int64
 	}
 	sum := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
-	now := time.Now().Unix()
 	switch {
 	case json.Unmarshal(decoded[0], &header) != nil || json.Unmarshal(decoded[1], &claims) != nil || header.Alg != "RS256":
 		return "The client_assertion JWT cannot be read."

@@ -56,6 +56,15 @@ func (o *Okta) listRoles(r *http.Request) oktaAnswer {
 	return paged(r, 10_000, 1, 10_000, shown, func(role map[string]any) any { return role })
 }
 
+// getRole shows a role that a holder has in their own right.
+func (o *Okta) getRole(r *http.Request) oktaAnswer {
+	role, there := o.directory.roles[r.PathValue("assignment")]
+	if !there || role.Holder != r.PathValue("holder") {
+		return oktaMissing("RoleAssignment", r.PathValue("assignment"))
+	}
+	return oktaJSON(http.StatusOK, role.json("USER"))
+}
+
 func (o *Okta) listTargets(r *http.Request) oktaAnswer {
 	d := o.directory
 	role, there := d.roles[r.PathValue("assignment")]

@@ -51,23 +51,39 @@ type Client struct {
 
 	vendor string
 	judge  Judge
-	ahead  atomic.Int64 // nanoseconds by which our clock was ahead of the vendor's at its last answer
+	dated  atomic.Pointer[dated]
 }
 
-// Time is our time, or the vendor's where ours was ahead of it at the last answer by more than two seconds: what is said
-// to be read must not lie in the vendor's future.
-func (c *Client) Time() time.Time { return c.Now().Add(-time.Duration(c.ahead.Load())) }
+// dated is the vendor's time at one of ours. Ours has a monotonic reading, so that the difference to a later one is true
+// also where the clock was set in between.
+type dated struct{ ours, vendors time.Time }
 
-// measure notes how far ahead our clock is by the Date of an answer, which is cut to whole seconds.
+// tolerated is how far ahead of a Date our clock may be: it is cut to whole seconds, and answers take their time.
+const tolerated = 2 * time.Second
+
+// Time is our time, or the vendor's as of its last answer where ours is ahead of that: what is said to be read must not
+// lie in the vendor's future.
+func (c *Client) Time() time.Time {
+	now := c.Now()
+	if d := c.dated.Load(); d != nil {
+		if vendors := d.vendors.Add(now.Sub(d.ours)); now.Sub(vendors) >= tolerated {
+			return vendors
+		}
+	}
+	return now
+}
+
+// measure notes an answer's Date and returns how far ahead of it our clock is; 0 where it is not, or there is none.
 func (c *Client) measure(header http.Header) (ahead time.Duration) {
 	date, err := http.ParseTime(header.Get("Date"))
 	if err != nil {
-		return time.Duration(c.ahead.Load())
+		return 0
 	}
-	if ahead = c.Now().Sub(date); ahead < 2*time.Second {
-		ahead = 0
+	now := c.Now()
+	c.dated.Store(&dated{ours: now, vendors: date})
+	if ahead = now.Sub(date); ahead < tolerated {
+		return 0
 	}
-	c.ahead.Store(int64(ahead))
 	return ahead
 }
 

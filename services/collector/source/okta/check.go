@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -22,8 +23,8 @@ const checkTime = 10 * time.Second
 
 // Check asks Okta for the least of each thing, and of what it may change asks nothing but its own roles.
 func (s *Source) Check(ctx context.Context) []*curfewv1.Check {
-	c := &checking{source: s, told: map[string]told{}}
-	checks := []*curfewv1.Check{c.part(ctx, "poll "+feed, probe{readsLog, logPath + "?limit=1&sortOrder=ASCENDING&since=" + s.client.Now().UTC().Format("2006-01-02T15:04:05.000Z")}), c.receive(ctx)}
+	c := &checking{source: s.hurried(), told: map[string]told{}}
+	checks := []*curfewv1.Check{c.part(ctx, "poll "+feed, probe{readsLog, logPath + "?limit=1&sortOrder=ASCENDING&since=" + s.client.Time().UTC().Format("2006-01-02T15:04:05.000Z")}), c.receive(ctx)}
 	for _, kind := range s.Kinds() {
 		probes := map[string][]probe{
 			"people":      {{readsUsers, "/api/v1/users?limit=1"}, {readsApps, "/api/v1/apps?limit=1"}},
@@ -69,6 +70,27 @@ type checking struct {
 	source *Source
 	told   map[string]told
 	dead   error
+}
+
+// rateLimited is the error where Okta's rate limit lasts longer than a check waits.
+type rateLimited struct{ wait time.Duration }
+
+// Error is how long it lasts.
+func (r *rateLimited) Error() string {
+	return fmt.Sprintf("okta's rate limit is used up, for %v more", r.wait.Round(time.Second))
+}
+
+// hurried is the source with a client that does not wait for a rate limit beyond its context's deadline.
+func (s *Source) hurried() *Source {
+	client := vendorhttp.New("okta", judge)
+	client.HTTP, client.MaxBody, client.Now = s.client.HTTP, s.client.MaxBody, s.client.Now
+	client.Pause = func(ctx context.Context, wait time.Duration) error {
+		if until, bounded := ctx.Deadline(); bounded && time.Until(until) < wait {
+			return &rateLimited{wait}
+		}
+		return s.client.Pause(ctx, wait)
+	}
+	return &Source{config: s.config, base: s.base, client: client, tokens: map[string]*vendorhttp.Tokens{}}
 }
 
 func (c *checking) ask(ctx context.Context, p probe) told {
@@ -120,11 +142,20 @@ func (c *checking) part(ctx context.Context, subject string, probes ...probe) *c
 	return check
 }
 
+const busyAdvice = "check again in a minute; what uses the limit up is shown under Reports, Rate Limits"
+
 // explain is why something was refused, and what to do.
 func (c *checking) explain(err error, right right) (why, how string) {
 	var untold *noToken
 	var refused *vendorhttp.Refused
+	var busy *rateLimited
 	switch {
+	case errors.As(err, &busy):
+		return busy.Error(), busyAdvice
+	case errors.As(err, &untold) && untold.refused.Status == http.StatusTooManyRequests:
+		return "okta's rate limit for access tokens is used up: " + untold.refused.Error(), busyAdvice
+	case errors.As(err, &refused) && refused.Status == http.StatusTooManyRequests:
+		return refused.Error(), busyAdvice
 	case errors.As(err, &untold) && untold.code != "":
 		return untold.reason(), untold.advice
 	case errors.As(err, &refused):

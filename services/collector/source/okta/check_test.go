@@ -4,11 +4,13 @@
 package okta
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/curfewhq/curfew/internal/config"
 	"github.com/curfewhq/curfew/internal/fake"
@@ -159,5 +161,41 @@ func TestCheckOfNobody(t *testing.T) {
 	words, whys, _ := verdicts(missing.Check(t.Context()))
 	if words["provision group"] != "NO" || !strings.Contains(whys["inventory people"], "CURFEW_TEST_NO_SUCH is not set") {
 		t.Errorf("a secret that is not there: got %v, %v", words, whys)
+	}
+}
+
+// A rate limit is called by its name, and a check does not sit it out.
+func TestCheckUnderARateLimit(t *testing.T) {
+	for _, reset := range []time.Duration{time.Second, 5 * time.Minute} {
+		org := fake.NewOkta(fake.OktaConfig{Token: "invented", ResetAfter: reset, Faults: fake.Faults{RateLimitEvery: 1}})
+		source := serveOrg(t, org)
+		paused := time.Duration(0)
+		source.client.Pause = func(_ context.Context, wait time.Duration) error {
+			paused += wait
+			return nil
+		}
+		began := time.Now()
+		for _, check := range source.Check(t.Context()) {
+			why, how := check.GetWhy(), check.GetHow()
+			if check.GetVerdict() == curfewv1.CheckVerdict_CHECK_VERDICT_OFF {
+				t.Errorf("%v: got %v", reset, check)
+			}
+			if !strings.Contains(why, "rate limit") || strings.Contains(why, "did not answer within") || check.GetVerdict() == curfewv1.CheckVerdict_CHECK_VERDICT_NO && !strings.Contains(how, "check again") {
+				t.Errorf("%v: %s: got why %q and how %q, want that it is the rate limit", reset, check.GetSubject(), why, how)
+			}
+		}
+		if reset > checkTime && paused > 0 || paused > time.Minute || time.Since(began) > checkTime {
+			t.Errorf("%v: it paused %v", reset, paused)
+		}
+	}
+	busy := serviceApp(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusTooManyRequests)
+		_, _ = w.Write([]byte(`{"errorCode":"E0000047"}`))
+	}), fake.NewOkta(fake.OktaConfig{Client: client}).PEM())
+	for _, check := range busy.Check(t.Context()) {
+		if check.GetVerdict() == curfewv1.CheckVerdict_CHECK_VERDICT_NO && (!strings.Contains(check.GetWhy(), "rate limit for access tokens") || !strings.Contains(check.GetHow(), "check again")) {
+			t.Errorf("%s: got why %q and how %q, want that it is the token's rate limit", check.GetSubject(), check.GetWhy(), check.GetHow())
+		}
 	}
 }

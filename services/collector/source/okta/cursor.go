@@ -27,6 +27,8 @@ type cursor struct {
 	Next string `json:"next"`
 	// Covered is the end of the last coverage, or where the first read began.
 	Covered time.Time `json:"covered"`
+	// Since is where the first read began; zero in cursors of old.
+	Since time.Time `json:"since,omitzero"`
 	// Published is the newest time of an event seen; zero before the first.
 	Published time.Time `json:"published,omitzero"`
 }
@@ -40,11 +42,16 @@ func (c cursor) String() string {
 	return string(text)
 }
 
+// begin is the start, by a time of now.
+func (s *Source) begin(now time.Time) cursor {
+	from := now.Add(-s.config.Since).UTC().Truncate(time.Millisecond)
+	return cursor{Next: s.since(from), Covered: from, Since: from}
+}
+
 // parseCursor reads what String wrote; "" is the start.
 func (s *Source) parseCursor(text string) (cursor, error) {
 	if text == "" {
-		from := s.client.Now().Add(-s.config.Since).UTC().Truncate(time.Millisecond)
-		return cursor{Next: s.since(from), Covered: from}, nil
+		return s.begin(s.client.Time()), nil
 	}
 	var c cursor
 	if err := json.Unmarshal([]byte(text), &c); err != nil {
@@ -55,6 +62,21 @@ func (s *Source) parseCursor(text string) (cursor, error) {
 		return cursor{}, errors.New("read cursor: it does not lead to the log")
 	}
 	return c, nil
+}
+
+// bound sets back what lies in the future of now, Okta's time by its last answer: our clock was ahead once. Coverage
+// begins again from now then; it would otherwise stop until that time comes. A time of before the last answer will not do:
+// our clock may have been put right since, and what seems to be Okta's time would lie far in the past.
+func (c *cursor) bound(now time.Time) {
+	if c.Covered.After(now) {
+		c.Covered = now.UTC()
+		if c.Covered.Before(c.Since) {
+			c.Covered = c.Since
+		}
+	}
+	if c.Published.After(now) {
+		c.Published = now.UTC()
+	}
 }
 
 // since is the request that begins at a time. It is a polling request, ascending and without an end: Okta gives those,
@@ -98,12 +120,15 @@ func (c cursor) mayRestart(status int) bool {
 // restart is where reading goes on when Okta refuses c: an hour before the newest event seen. What has not been seen
 // reached the log later than that event, and polling requests go by when an event reached the log.
 func (s *Source) restart(c cursor) cursor {
+	// The refusal may be the first to tell Okta's time.
+	now := s.client.Time()
+	c.bound(now)
 	from := c.Published
 	if from.IsZero() {
 		from = c.Covered
 	}
 	from = from.Add(-overlap)
-	if oldest := s.client.Now().Add(-retention); from.Before(oldest) {
+	if oldest := now.Add(-retention); from.Before(oldest) {
 		from = oldest
 	}
 	c.Next = s.since(from)
@@ -111,7 +136,7 @@ func (s *Source) restart(c cursor) cursor {
 }
 
 // see notes the newest event. A time to come would make a restart leave events out, so asked, when the page was asked
-// for, is the newest there can be.
+// for by our clock or Okta's, whichever is behind, is the newest there can be.
 func (c *cursor) see(batch *curfewv1.EventBatch, asked time.Time) {
 	for _, e := range batch.GetEvents() {
 		if e.GetTime() == nil {
@@ -127,8 +152,8 @@ func (c *cursor) see(batch *curfewv1.EventBatch, asked time.Time) {
 	}
 }
 
-// cover is what is covered once a page was not full: from the end of the last coverage until the page was asked for,
-// but never longer than Okta keeps its log. It is nil where that is nothing. What reaches the log late, which Okta says is
+// cover is what is covered once a page was not full: from the end of the last coverage until the page was asked for by
+// our clock or Okta's, whichever is behind, but never longer than Okta keeps its log. It is nil where that is nothing. What reaches the log late, which Okta says is
 // rare, may still be stamped with a time within it.
 func (c *cursor) cover(asked time.Time) *curfewv1.Coverage {
 	from := c.Covered
@@ -140,6 +165,11 @@ func (c *cursor) cover(asked time.Time) *curfewv1.Coverage {
 	}
 	c.Covered = asked.UTC()
 	return &curfewv1.Coverage{From: timestamppb.New(from), Until: timestamppb.New(asked)}
+}
+
+// isSame is whether next, path and query, is the very request of c.
+func (c cursor) isSame(next string) bool {
+	return c.query().Encode() == cursor{Next: next}.query().Encode()
 }
 
 // nextLink is path and query of the link to the next page.

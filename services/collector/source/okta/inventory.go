@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -96,14 +97,29 @@ func (v *survey) add(key string, entry *curfewv1.Entry) {
 	v.inventory.Entries = append(v.inventory.Entries, entry)
 }
 
+// whole is something that was listed, of which a part is read: the request that shows it alone. The zero value is for a
+// part of nothing.
+type whole struct {
+	right right
+	path  string
+}
+
 // lack notes that a part could not be read. It returns an error where the survey is to end: the context's own, or errAway.
-// A part of something that has vanished since it was listed, by Okta's own word, is not missing: it is not there.
-func (v *survey) lack(ctx context.Context, what string, err error) error {
-	switch {
-	case ctx.Err() != nil:
+// A part of something that has vanished since it was listed is not missing, it is not there: by Okta's own word of both,
+// since a 404 of the part alone can mean that a role does not reach it.
+func (v *survey) lack(ctx context.Context, what string, of whole, err error) error {
+	if isMissing(err) && of.path != "" {
+		_, gone := v.source.readPatiently(ctx, of.right, of.path)
+		if isMissing(gone) {
+			v.broken = 0
+			return nil
+		}
+		if gone != nil && !isRefusal(gone) {
+			err = gone
+		}
+	}
+	if ctx.Err() != nil {
 		return ctx.Err()
-	case isMissing(err):
-		return nil
 	}
 	v.note(what, err)
 	if isRefusal(err) {
@@ -124,9 +140,9 @@ func (v *survey) note(what string, err error) {
 	v.inventory.Missing = append(v.inventory.Missing, event.Clean(what+": "+err.Error()))
 }
 
-// whole takes the error that ended the main list of a part: what is refused is missing and other parts are read; what broke
+// main takes the error that ended the main list of a part: what is refused is missing and other parts are read; what broke
 // ends the survey.
-func (v *survey) whole(what string, err error) error {
+func (v *survey) main(what string, err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -143,7 +159,7 @@ func (s *Source) pageSize(least, most int) int { return max(least, min(s.config.
 // list reads every page of a list and gives each entry to each. An entry that is not as it is documented is noted as
 // missing from what. An error of each ends it.
 func list[T any](ctx context.Context, v *survey, right right, path, what string, each func(T) error) error {
-	for path != "" {
+	for trail := (trail{}); path != ""; {
 		answer, err := v.source.readPatiently(ctx, right, path)
 		if err != nil {
 			return err
@@ -163,32 +179,37 @@ func list[T any](ctx context.Context, v *survey, right right, path, what string,
 				return err
 			}
 		}
-		next, err := v.source.after(path, answer.Header)
-		if err != nil {
+		if path, err = trail.after(v.source.base, path, answer.Header); err != nil {
 			return err
 		}
-		path = next
 	}
 	return nil
 }
 
+// trail is which pages of a list were read: links that lead back to one of them would never end.
+type trail map[string]bool
+
+var errSamePage = errors.New("read page: the next page is the same one, or one that was read before")
+
 // after is path and query of the page behind that of path; "" where it was the last.
-func (s *Source) after(path string, header http.Header) (string, error) {
-	next, err := vendorhttp.NextLink(s.base, header)
+func (t trail) after(base *url.URL, path string, header http.Header) (string, error) {
+	next, err := vendorhttp.NextLink(base, header)
 	if err != nil || next == nil {
 		return "", err
 	}
-	return s.follow(path, next.EscapedPath(), next.RawQuery)
+	return t.follow(path, next)
 }
 
-// follow makes sure that the next page is one of the same list, and another.
-func (s *Source) follow(path, nextPath, nextQuery string) (string, error) {
-	next := nextPath + "?" + nextQuery
-	if list, _, _ := strings.Cut(path, "?"); nextPath != list {
+// follow makes sure that the next page is one of the same list, and another than those before.
+func (t trail) follow(path string, address *url.URL) (string, error) {
+	t[path] = true
+	list, _, _ := strings.Cut(path, "?")
+	next := strings.TrimSuffix(address.EscapedPath()+"?"+address.RawQuery, "?")
+	switch {
+	case address.EscapedPath() != list:
 		return "", errors.New("read page: the link to the next one leads to another list; not followed")
-	}
-	if next == path {
-		return "", errors.New("read page: the next page is the same one")
+	case t[next]:
+		return "", errSamePage
 	}
 	return next, nil
 }
@@ -216,7 +237,7 @@ func (v *survey) tokens(ctx context.Context) error {
 		}}})
 		return nil
 	})
-	return v.whole(what, err)
+	return v.main(what, err)
 }
 
 // errNoID is for an entry without the one thing that names it.

@@ -32,7 +32,7 @@ func (v *survey) apps(ctx context.Context) error {
 			})
 			if err != nil {
 				// An app without its scopes would look harmless.
-				return v.lack(ctx, what, err)
+				return v.lack(ctx, what, anApp(a.ID), err)
 			}
 		}
 		access.App.Scopes = tidy(access.App.Scopes)
@@ -40,12 +40,12 @@ func (v *survey) apps(ctx context.Context) error {
 		return nil
 	})
 	// Where apps may not be seen, consents lack their names, from now on and each time.
-	if err := v.whole("apps", err); err != nil {
+	if err := v.main("apps", err); err != nil {
 		return err
 	}
 	path := limited("/api/v1/users", v.source.pageSize(1, maxListed))
 	err = list(ctx, v, readsUsers, path, "people", func(u user) error { return v.consents(ctx, u.ID, names) })
-	return v.whole("consents of people", err)
+	return v.main("consents of people", err)
 }
 
 // consents reads what a person consented to, an entry for each app.
@@ -74,7 +74,7 @@ func (v *survey) consents(ctx context.Context, person string, names map[string]s
 	})
 	if err != nil {
 		// A part of a person's consents would look like all of them.
-		return v.lack(ctx, what, err)
+		return v.lack(ctx, what, aPerson(person), err)
 	}
 	for client, access := range given {
 		access.App.Scopes = tidy(access.App.Scopes)
@@ -92,8 +92,8 @@ func tidy(scopes []string) []string {
 // roles reads the administrator roles of people, then of groups, then of service apps. A person's role by a group is the
 // group's and is shown there.
 func (v *survey) roles(ctx context.Context) error {
-	err := v.eachAssignee(ctx, func(id string) error { return v.rolesOf(ctx, "/api/v1/users/", id, "account") })
-	if err := v.whole("roles of people", err); err != nil {
+	err := v.eachAssignee(ctx, func(id string) error { return v.rolesOf(ctx, "/api/v1/users/", aPerson(id), id, "account") })
+	if err := v.main("roles of people", err); err != nil {
 		return err
 	}
 	err = v.eachGroup(ctx, "?expand=stats", func(g group) error {
@@ -101,24 +101,24 @@ func (v *survey) roles(ctx context.Context) error {
 		if admin := g.Embedded.Stats.Admin; admin != nil && !*admin {
 			return nil
 		}
-		return v.rolesOf(ctx, "/api/v1/groups/", g.ID, "group")
+		return v.rolesOf(ctx, "/api/v1/groups/", aGroup(g.ID), g.ID, "group")
 	})
-	if err := v.whole("roles of groups", err); err != nil {
+	if err := v.main("roles of groups", err); err != nil {
 		return err
 	}
 	err = v.eachApp(ctx, func(a app) error {
 		if !a.isService() {
 			return nil
 		}
-		return v.rolesOf(ctx, "/oauth2/v1/clients/", a.ID, "app")
+		return v.rolesOf(ctx, "/oauth2/v1/clients/", anApp(a.ID), a.ID, "app")
 	})
-	return v.whole("roles of apps", err)
+	return v.main("roles of apps", err)
 }
 
 // eachAssignee reads who among the people holds a role. The list is in an object, with the link to its next page.
 func (v *survey) eachAssignee(ctx context.Context, each func(id string) error) error {
 	path := limited("/api/v1/iam/assignees/users", v.source.pageSize(1, 100))
-	for path != "" {
+	for trail := (trail{}); path != ""; {
 		answer, err := v.source.readPatiently(ctx, readsRoles, path)
 		if err != nil {
 			return err
@@ -141,7 +141,7 @@ func (v *survey) eachAssignee(ctx context.Context, each func(id string) error) e
 			}
 		}
 		// Documented in the body; in the header as well, if it is there as for every other list.
-		next, err := v.source.after(path, answer.Header)
+		next, err := trail.after(v.source.base, path, answer.Header)
 		if err != nil {
 			return err
 		}
@@ -150,7 +150,7 @@ func (v *survey) eachAssignee(ctx context.Context, each func(id string) error) e
 			if err != nil {
 				return err
 			}
-			if next, err = v.source.follow(path, address.EscapedPath(), address.RawQuery); err != nil {
+			if next, err = trail.follow(path, address); err != nil {
 				return err
 			}
 		}
@@ -159,8 +159,8 @@ func (v *survey) eachAssignee(ctx context.Context, each func(id string) error) e
 	return nil
 }
 
-// rolesOf reads the roles of one holder.
-func (v *survey) rolesOf(ctx context.Context, kind, holder, holderType string) error {
+// rolesOf reads the roles of one holder, who is of a whole.
+func (v *survey) rolesOf(ctx context.Context, kind string, of whole, holder, holderType string) error {
 	what := "roles of " + holder
 	err := list(ctx, v, readsRoles, at(kind, holder, "/roles"), what, func(r role) error {
 		if holderType == "account" && r.By == "GROUP" || !isActive(r.Status) {
@@ -173,7 +173,7 @@ func (v *survey) rolesOf(ctx context.Context, kind, holder, holderType string) e
 		scopes, err := v.scopes(ctx, at(kind, holder, "/roles/"), r)
 		if err != nil {
 			// Without its limits a role would look like more than it is.
-			return v.lack(ctx, "limits of the role "+r.ID+" of "+holder, err)
+			return v.lack(ctx, "limits of the role "+r.ID+" of "+holder, whole{readsRoles, at(kind, holder, at("/roles/", r.ID))}, err)
 		}
 		for _, scope := range scopes {
 			key := r.key() + "/" + holder
@@ -187,7 +187,7 @@ func (v *survey) rolesOf(ctx context.Context, kind, holder, holderType string) e
 		return nil
 	})
 	if err != nil {
-		return v.lack(ctx, what, err)
+		return v.lack(ctx, what, of, err)
 	}
 	return nil
 }

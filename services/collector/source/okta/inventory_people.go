@@ -31,12 +31,12 @@ func (v *survey) people(ctx context.Context) error {
 		})
 	}
 	// The plain list leaves deactivated people out: https://developer.okta.com/docs/api/openapi/okta-management/management/tag/User/.
-	if err := v.whole("people", read("/api/v1/users", "people")); err != nil {
+	if err := v.main("people", read("/api/v1/users", "people")); err != nil {
 		return v.none(err)
 	}
 	deactivated := "/api/v1/users?filter=" + url.QueryEscape(`status eq "DEPROVISIONED"`)
 	if err := read(deactivated, "deactivated people"); err != nil {
-		if err := v.lack(ctx, "deactivated people", err); err != nil {
+		if err := v.lack(ctx, "deactivated people", whole{}, err); err != nil {
 			return v.none(err)
 		}
 	}
@@ -82,12 +82,12 @@ func (v *survey) links(ctx context.Context, accounts map[string]*curfewv1.Accoun
 			return nil
 		})
 		if err != nil && isRefusal(err) {
-			return v.lack(ctx, what, err)
+			return v.lack(ctx, what, anApp(a.ID), err)
 		}
 		return err
 	})
 	if err != nil && isRefusal(err) {
-		err = v.lack(ctx, "ids in apps", err)
+		err = v.lack(ctx, "ids in apps", whole{}, err)
 	}
 	if err != nil {
 		return err
@@ -145,7 +145,7 @@ func (v *survey) groups(ctx context.Context) error {
 		}}})
 		return nil
 	})
-	if err := v.whole("groups", err); err != nil {
+	if err := v.main("groups", err); err != nil {
 		return err
 	}
 	err = v.eachApp(ctx, func(a app) error {
@@ -154,7 +154,7 @@ func (v *survey) groups(ctx context.Context) error {
 		}}})
 		return nil
 	})
-	return v.whole("apps", err)
+	return v.main("apps", err)
 }
 
 // managedBy is who decides on the members of a group of a type:
@@ -177,31 +177,36 @@ func (v *survey) memberships(ctx context.Context) error {
 		}}})
 	}
 	err := v.eachGroup(ctx, "", func(g group) error {
-		return v.part(ctx, readsGroups, at("/api/v1/groups/", g.ID, "/users"), 1, "members of the group "+g.ID, func(u appUser) {
+		return v.part(ctx, aGroup(g.ID), "/users", 1, "members of the group "+g.ID, func(u appUser) {
 			member(g.ID, u.ID, "account", "member")
 		})
 	})
-	if err := v.whole("groups", err); err != nil {
+	if err := v.main("groups", err); err != nil {
 		return err
 	}
 	err = v.eachApp(ctx, func(a app) error {
-		err := v.part(ctx, readsApps, at("/api/v1/apps/", a.ID, "/users"), 1, "people of the app "+a.ID, func(u appUser) {
+		err := v.part(ctx, anApp(a.ID), "/users", 1, "people of the app "+a.ID, func(u appUser) {
 			member(a.ID, u.ID, "account", u.Scope)
 		})
 		if err != nil {
 			return err
 		}
 		// Okta refuses pages of less than 20 here.
-		return v.part(ctx, readsApps, at("/api/v1/apps/", a.ID, "/groups"), 20, "groups of the app "+a.ID, func(g appUser) {
+		return v.part(ctx, anApp(a.ID), "/groups", 20, "groups of the app "+a.ID, func(g appUser) {
 			member(a.ID, g.ID, "group", "member")
 		})
 	})
-	return v.whole("people of apps", err)
+	return v.main("people of apps", err)
 }
 
+// What parts belong to.
+func aPerson(id string) whole { return whole{readsUsers, at("/api/v1/users/", id)} }
+func aGroup(id string) whole  { return whole{readsGroups, at("/api/v1/groups/", id)} }
+func anApp(id string) whole   { return whole{readsApps, at("/api/v1/apps/", id)} }
+
 // part reads one of many lists of those who belong to something; where it is refused, it is missing and the rest is read.
-func (v *survey) part(ctx context.Context, right right, path string, least int, what string, each func(appUser)) error {
-	err := list(ctx, v, right, limited(path, v.source.pageSize(least, maxListed)), what, func(u appUser) error {
+func (v *survey) part(ctx context.Context, of whole, after string, least int, what string, each func(appUser)) error {
+	err := list(ctx, v, of.right, limited(of.path+after, v.source.pageSize(least, maxListed)), what, func(u appUser) error {
 		if u.ID == "" {
 			v.note(what, errNoID)
 			return nil
@@ -210,7 +215,7 @@ func (v *survey) part(ctx context.Context, right right, path string, least int, 
 		return nil
 	})
 	if err != nil {
-		if err := v.lack(ctx, what, err); err != nil {
+		if err := v.lack(ctx, what, of, err); err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 	}

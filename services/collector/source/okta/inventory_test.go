@@ -328,21 +328,3 @@ func TestInventoryLeavesRoom(t *testing.T) {
 		}
 	}
 }
-
-func TestListsThatLeadAstray(t *testing.T) {
-	tests := map[string]string{
-		"another host":  `<https://192.0.2.1/api/v1/api-tokens?after=1>; rel="next"`,
-		"another list":  `</api/v1/users?after=1>; rel="next"`,
-		"the same page": `</api/v1/api-tokens?>; rel="next"`,
-	}
-	for name, next := range tests {
-		source := serveOrg(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Link", next)
-			_, _ = w.Write([]byte(`[{"id":"00T1"},{"id":7},{}]`))
-		}))
-		got, err := source.Observe(t.Context(), "tokens")
-		if err != nil || len(got.GetEntries()) != 1 || len(got.GetMissing()) < 3 {
-			t.Errorf("%s: got %v, %v, want one entry, and what is missing", name, got, err)
-		}
-	}
-}

@@ -149,6 +149,11 @@ type appUser struct {
 	External string `json:"externalId"`
 }
 
+// appLink is an app among those that a person has.
+type appLink struct {
+	App string `json:"appInstanceId"`
+}
+
 // consent is a grant of one scope to an app.
 type consent struct {
 	ID       string `json:"id"`

@@ -136,6 +136,11 @@ func (s *Source) poll(ctx context.Context, feedName, text string) (*curfewv1.Eve
 		at = s.restart(at)
 		answer, err = s.get(ctx, readsLog, at.Next)
 	}
+	if err == nil && text == "" && s.begin(answer.Asked).Covered.Before(at.Covered) {
+		// Our clock is ahead, which the answer was the first to tell: what lies between would be left out.
+		at = s.begin(answer.Asked)
+		answer, err = s.get(ctx, readsLog, at.Next)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -154,8 +159,12 @@ func (s *Source) poll(ctx context.Context, feedName, text string) (*curfewv1.Eve
 		Received: timestamppb.New(s.client.Now()),
 		More:     len(records) >= at.limit(),
 	}
+	if batch.More && at.isSame(next) {
+		return nil, errSamePage
+	}
 	event.AppendAll(batch, records, Decode)
 	at.Next = next
+	at.bound(answer.Asked)
 	at.see(batch, answer.Asked)
 	if !batch.More {
 		batch.Coverage = at.cover(answer.Asked)

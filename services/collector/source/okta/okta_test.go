@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,12 +28,13 @@ type org struct {
 	*fake.Okta
 	seed  uint64
 	start time.Time
-	count uint64
+	count atomic.Uint64
 }
 
-func (o *org) now() time.Time { return o.start.Add(time.Duration(o.count) * 10 * time.Minute) }
+func (o *org) now() time.Time { return o.start.Add(time.Duration(o.count.Load()) * 10 * time.Minute) }
 
 func newOrg(seed uint64, token string) *org {
+	o := &org{seed: seed, start: time.Now().Add(-6 * 24 * time.Hour)}
 	setup := fake.OktaConfig{Token: token}
 	if seed > 0 {
 		setup = fake.OktaConfig{
@@ -41,14 +43,15 @@ func newOrg(seed uint64, token string) *org {
 			LateEvery: 6, LateBy: 8, ExpireEvery: 25,
 		}
 	}
-	return &org{Okta: fake.NewOkta(setup), seed: seed, start: time.Now().Add(-6 * 24 * time.Hour)}
+	setup.Clock = o.now
+	o.Okta = fake.NewOkta(setup)
+	return o
 }
 
 func (o *org) Happen(n int) []string {
 	var ids []string
 	for range n {
-		o.count++
-		e := fake.OktaEvent{Seed: o.seed, Number: o.count, Published: o.now()}
+		e := fake.OktaEvent{Seed: o.seed, Number: o.count.Add(1), Published: o.now()}
 		ids = append(ids, "okta:"+e.ID())
 		o.Add(e.JSON())
 	}
@@ -131,12 +134,13 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// recorder answers with empty pages and keeps what was asked.
+// recorder answers as answer does, and keeps what was asked. It tells no time unless answer does.
 func recorder(t *testing.T, answer func(w http.ResponseWriter, r *http.Request, nth int)) (*Source, *[]string) {
 	t.Helper()
 	var asked []string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked = append(asked, r.URL.RequestURI())
+		w.Header()["Date"] = nil
 		answer(w, r, len(asked))
 	}))
 	t.Cleanup(server.Close)

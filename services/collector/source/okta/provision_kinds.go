@@ -38,7 +38,15 @@ func (groupPrivilege) read(ctx context.Context, talk *conversation, p *curfewv1.
 	case isMissing(err):
 		state.Resource = curfewv1.Presence_PRESENCE_ABSENT
 		remark(state, "the group does not exist any more")
-		return nil
+		if state.GetHolder() == curfewv1.Presence_PRESENCE_ABSENT {
+			return nil
+		}
+		// Whether a group that our role does not reach is left out of a person's groups is not known.
+		held, err := talk.isMember(ctx, p)
+		if err == nil && held {
+			err = hidden("group", readsGroups)
+		}
+		return err
 	case err != nil:
 		return err
 	case g.ID != p.GetResource():
@@ -51,12 +59,11 @@ func (groupPrivilege) read(ctx context.Context, talk *conversation, p *curfewv1.
 	if isGone(state) {
 		return nil
 	}
-	// There is no way to ask for one membership. A person's groups are fewer than a group's people.
-	groups, err := all[group](ctx, talk, readsUsers, at("/api/v1/users/", p.GetHolder(), "/groups"))
+	held, err := talk.isMember(ctx, p)
 	if err != nil {
 		return err
 	}
-	state.Presence = presence(slices.ContainsFunc(groups, func(g group) bool { return g.ID == p.GetResource() }))
+	state.Presence = presence(held)
 	talk.groupType = g.Type
 	switch g.Type {
 	case typeDirectory:
@@ -67,6 +74,13 @@ func (groupPrivilege) read(ctx context.Context, talk *conversation, p *curfewv1.
 		talk.rules(ctx, g.ID, state)
 	}
 	return nil
+}
+
+// isMember is whether a person is in a group. There is no way to ask for one membership; a person's groups are fewer than a
+// group's people.
+func (c *conversation) isMember(ctx context.Context, p *curfewv1.Privilege) (bool, error) {
+	groups, err := all[group](ctx, c, readsUsers, at("/api/v1/users/", p.GetHolder(), "/groups"))
+	return slices.ContainsFunc(groups, func(g group) bool { return g.ID == p.GetResource() }), err
 }
 
 // rules notes which rules fill a group. That they put back whom they cover and somebody took out is not confirmed.
@@ -125,8 +139,17 @@ func (appPrivilege) read(ctx context.Context, talk *conversation, p *curfewv1.Pr
 	}
 	exists, err := talk.application(ctx, p.GetResource(), p.GetResourceName(), state)
 	state.Resource = presence(exists)
-	if err != nil || isGone(state) {
+	switch {
+	case err != nil:
 		return err
+	case !exists:
+		remark(state, "the app does not exist any more")
+		if state.GetHolder() == curfewv1.Presence_PRESENCE_ABSENT {
+			return nil
+		}
+		return talk.appLinks(ctx, p)
+	case isGone(state):
+		return nil
 	}
 	var has appUser
 	err = talk.send(ctx, readsApps, http.MethodGet, at("/api/v1/apps/", p.GetResource(), at("/users/", p.GetHolder())), nil, &has)
@@ -161,6 +184,17 @@ func (appPrivilege) read(ctx context.Context, talk *conversation, p *curfewv1.Pr
 		state.Via = []string{"a group"}
 	}
 	return nil
+}
+
+// appLinks is an error where an app that Okta says does not exist is among those that a person has, by a group as well.
+// Whether Okta leaves out there what our role does not reach, or what a person does not see on their dashboard, is not
+// known: https://developer.okta.com/docs/api/openapi/okta-management/management/tag/UserResources/.
+func (c *conversation) appLinks(ctx context.Context, p *curfewv1.Privilege) error {
+	links, err := all[appLink](ctx, c, readsUsers, at("/api/v1/users/", p.GetHolder(), "/appLinks"))
+	if err == nil && slices.ContainsFunc(links, func(l appLink) bool { return l.App == p.GetResource() }) {
+		err = hidden("app", readsApps)
+	}
+	return err
 }
 
 func (appPrivilege) give(ctx context.Context, talk *conversation, p *curfewv1.Privilege, state *curfewv1.PrivilegeState) error {
@@ -207,13 +241,20 @@ func (scopePrivilege) residual() string { return "access tokens: up to 1 h" }
 
 func (scopePrivilege) read(ctx context.Context, talk *conversation, p *curfewv1.Privilege, state *curfewv1.PrivilegeState) error {
 	exists, err := talk.application(ctx, p.GetHolder(), p.GetHolderName(), state)
-	state.Holder = presence(exists)
-	if err != nil || isGone(state) {
-		return err
-	}
-	consents, err := all[consent](ctx, talk, readsGrants, at("/api/v1/apps/", p.GetHolder(), "/grants"))
 	if err != nil {
 		return err
+	}
+	state.Holder = presence(exists)
+	consents, err := all[consent](ctx, talk, readsGrants, at("/api/v1/apps/", p.GetHolder(), "/grants"))
+	switch {
+	case !exists && isMissing(err):
+		// Whether Okta says both of an app that our role does not reach is not known.
+		remark(state, "the app does not exist any more")
+		return nil
+	case err != nil:
+		return err
+	case !exists:
+		return hidden("app", readsApps)
 	}
 	state.Presence = curfewv1.Presence_PRESENCE_ABSENT
 	for _, c := range consents {

@@ -65,7 +65,7 @@ func (r rolePrivilege) read(ctx context.Context, talk *conversation, p *curfewv1
 	if err := talk.person(ctx, p, state); err != nil {
 		return err
 	}
-	if err := r.readRole(ctx, talk, p, state); err != nil || isGone(state) {
+	if err := r.readRole(ctx, talk, p, state); err != nil || state.GetHolder() == curfewv1.Presence_PRESENCE_ABSENT {
 		return err
 	}
 	roles, err := all[role](ctx, talk, readsRoles, at("/api/v1/users/", p.GetHolder(), "/roles"))
@@ -76,6 +76,8 @@ func (r rolePrivilege) read(ctx context.Context, talk *conversation, p *curfewv1
 	for _, has := range roles {
 		switch {
 		case !r.isIt(has, p):
+		case isGone(state):
+			return hidden("custom role", readsRoles)
 		case has.By == "GROUP":
 			via := "a group"
 			// That the link leads to the group is not confirmed.

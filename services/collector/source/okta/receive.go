@@ -46,6 +46,9 @@ func (s *Source) Receive(delivery vendorhttp.Delivery) (*vendorhttp.Accepted, er
 	if err != nil {
 		return nil, fmt.Errorf("receive okta event hook: %w", err)
 	}
+	if delivery.Method != http.MethodPost && delivery.Method != http.MethodGet {
+		return nil, &vendorhttp.Unbelieved{Reason: "foreign", Detail: "it is neither a POST nor a GET"}
+	}
 	sent := delivery.Header.Values("Authorization")
 	challenge := delivery.Header.Get(challengeHeader)
 	if delivery.Method == http.MethodGet && challenge != "" && len(sent) == 0 {
@@ -73,7 +76,7 @@ func (s *Source) Receive(delivery vendorhttp.Delivery) (*vendorhttp.Accepted, er
 		key := event.ContentKey(source, string(delivery.Body))
 		return &vendorhttp.Accepted{Feed: feed, Key: key, Records: [][]byte{delivery.Body}}, nil
 	}
-	accepted := &vendorhttp.Accepted{Feed: feed, Key: hook.EventID}
+	accepted := &vendorhttp.Accepted{Feed: feed, Key: hook.EventID, Logged: true}
 	if hook.EventID == "" || len(hook.EventID) > maxUUID || event.Clean(hook.EventID) != hook.EventID {
 		accepted.Key = event.ContentKey(source, string(delivery.Body))
 	}

@@ -114,6 +114,19 @@ func TestChallenge(t *testing.T) {
 	}
 }
 
+// Only a POST is a delivery and only a GET a question, whatever else is right about it.
+func TestForeignMethods(t *testing.T) {
+	for _, method := range []string{"", "get", http.MethodHead, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions, http.MethodConnect} {
+		got, err := hooked(t, "invented").Receive(vendorhttp.Delivery{
+			Method: method, Header: http.Header{"Authorization": {"invented"}, challengeHeader: {"x"}}, Body: []byte(`{"eventId":"e1","data":{"events":[{}]}}`),
+		})
+		var unbelieved *vendorhttp.Unbelieved
+		if !errors.As(err, &unbelieved) || unbelieved.Reason != "foreign" {
+			t.Errorf("%q: got %+v, %v, want it refused as foreign", method, got, err)
+		}
+	}
+}
+
 func postChallenge(source *Source) (*vendorhttp.Accepted, error) {
 	return source.Receive(vendorhttp.Delivery{Method: http.MethodPost, Header: http.Header{"X-Okta-Verification-Challenge": {"x"}}, Body: []byte(`{}`)})
 }
