@@ -45,6 +45,9 @@ func slackMethods() map[string]slackMethod {
 	}
 }
 
+// slackOwner is the account that the token is of. Of a channel it can invite to and kick from those alone that it is in.
+var slackOwner = SlackID("W", "root")
+
 // page is the ids of a list from where a cursor says, as many as asked for and at most most, and the cursor behind them.
 func (s *Slack) page(r *http.Request, ids []string, most int) (page []string, metadata map[string]any, refusal string) {
 	limit, ok := slackNumber(r.Form, "limit", 100, 1, most)
@@ -74,7 +77,7 @@ func (s *Slack) page(r *http.Request, ids []string, most int) (page []string, me
 func (s *Slack) authTest(*http.Request) (map[string]any, string) {
 	answer := map[string]any{
 		"url": "https://linden-lark.slack.com/", "team": "Linden & Lark", "user": "root", "team_id": SlackID("T", "workspace"),
-		"user_id": SlackID("W", "root"), "is_enterprise_install": s.config.Plan == "enterprise",
+		"user_id": slackOwner, "is_enterprise_install": s.config.Plan == "enterprise",
 	}
 	if s.config.Plan == "enterprise" {
 		answer["enterprise_id"] = SlackID("E", "organisation")
@@ -262,6 +265,9 @@ func (s *Slack) channelInvite(r *http.Request) (map[string]any, string) {
 	if refusal != "" {
 		return nil, refusal
 	}
+	if !slices.Contains(c.Members, slackOwner) {
+		return nil, "not_in_channel"
+	}
 	return s.invite(c, r.Form.Get("users"), "already_in_channel")
 }
 
@@ -299,8 +305,8 @@ func (s *Slack) channelKick(r *http.Request) (map[string]any, string) {
 		return nil, "user_not_found"
 	case c.General:
 		return nil, "cant_kick_from_general"
-	case !slices.Contains(c.Members, user):
-		return nil, "not_in_channel"
+	case !slices.Contains(c.Members, user) || !slices.Contains(c.Members, slackOwner):
+		return nil, "not_in_channel" // It is said of either.
 	}
 	if !s.change() {
 		c.Members = slackWithout(c.Members, user)

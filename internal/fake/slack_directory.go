@@ -71,13 +71,15 @@ type slackDirectory struct {
 	roles    map[string]SlackRole
 	// forbidden are methods, or a method and what it is asked about, that the token may not use.
 	forbidden map[string]bool
-	changes   int
+	// gone are apps that exist no more.
+	gone    map[string]bool
+	changes int
 }
 
 func newSlackDirectory() *slackDirectory {
 	d := &slackDirectory{
 		teams: map[string]SlackTeam{}, people: map[string]SlackMember{}, groups: map[string]SlackGroup{},
-		channels: map[string]SlackChannel{}, roles: map[string]SlackRole{}, forbidden: map[string]bool{},
+		channels: map[string]SlackChannel{}, roles: map[string]SlackRole{}, forbidden: map[string]bool{}, gone: map[string]bool{},
 	}
 	SlackTeam{ID: SlackID("T", "workspace"), Name: "Linden & Lark"}.put(d)
 	return d
@@ -108,11 +110,12 @@ func (s *Slack) Put(objects ...SlackObject) {
 }
 
 // Remove makes the object of an id vanish, wherever it is, and with an account all that it holds. An app's id makes the
-// app vanish from the logs.
+// app vanish from the logs, and be one that Slack does not find.
 func (s *Slack) Remove(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := s.directory
+	d.gone[id] = true
 	delete(d.teams, id)
 	delete(d.people, id)
 	delete(d.groups, id)
@@ -145,6 +148,7 @@ func (s *Slack) Install(install SlackInstall) {
 }
 
 func (s *Slack) install(install SlackInstall) {
+	delete(s.directory.gone, install.AppID)
 	s.persist(s.record(slackLogOf(install.Team), install.JSON()))
 }
 

@@ -104,7 +104,8 @@ func slackLevel(to string) func(*Slack, *http.Request) (map[string]any, string) 
 			if to == "" {
 				delete(levels, team)
 			}
-			m.Levels = levels
+			// Who was a guest is a full member from then on.
+			m.Levels, m.Guest = levels, false
 			s.directory.people[m.ID] = m
 		}
 		return map[string]any{}, ""
@@ -149,7 +150,7 @@ func (s *Slack) appUninstall(r *http.Request) (map[string]any, string) {
 			continue
 		}
 		newest.Change, newest.Time = "removed", newest.Time.Add(time.Second)
-		newest.User = SlackUser{ID: SlackID("W", "root"), Name: "root"}
+		newest.User = SlackUser{ID: slackOwner, Name: "root"}
 		s.install(SlackInstall{team, newest})
 	}
 	return map[string]any{}, ""

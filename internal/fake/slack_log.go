@@ -68,6 +68,9 @@ func (s *Slack) integrationLogs(r *http.Request) (answer map[string]any, refusal
 	if refusal != "" {
 		return nil, refusal
 	}
+	if s.directory.gone[r.URL.Query().Get("app_id")] {
+		return nil, "app_not_found" // That Slack says so is not confirmed.
+	}
 	return s.counted(r, slackLogOf(team), "logs")
 }
 

@@ -103,7 +103,8 @@ func each[page any](ctx context.Context, s *Source, method string, arguments url
 	for name, values := range arguments {
 		query[name] = values
 	}
-	for pages := 0; ; pages++ {
+	followed := trail{}
+	for {
 		answer := new(page)
 		if err := s.patiently(ctx, method, query, answer); err != nil {
 			return err
@@ -112,14 +113,26 @@ func each[page any](ctx context.Context, s *Source, method string, arguments url
 			return err
 		}
 		next := cursor(answer)
-		switch {
-		case next == "":
-			return nil
-		case next == query.Get("cursor") || pages > maxPages:
-			return errors.New("read pages: they do not come to an end")
+		if more, err := followed.on(next); !more {
+			return err
 		}
 		query.Set("cursor", next)
 	}
+}
+
+// trail is the cursors of a listing that were followed.
+type trail map[string]bool
+
+// on is whether a cursor leads on; "" is the end, and one that was followed before leads in a circle.
+func (t trail) on(cursor string) (more bool, err error) {
+	switch {
+	case cursor == "":
+		return false, nil
+	case t[cursor] || len(t) >= maxPages:
+		return false, errors.New("read pages: they do not come to an end")
+	}
+	t[cursor] = true
+	return true, nil
 }
 
 // maxPages bounds a listing: what is longer runs in a circle.
@@ -132,12 +145,25 @@ func (s *Source) patiently(ctx context.Context, method string, query url.Values,
 			return err
 		}
 		_, err := s.get(ctx, method, query, into)
-		var refused *vendorhttp.Refused
-		if err == nil || ctx.Err() != nil || try == tries || errors.As(err, &refused) && refused.Status < http.StatusInternalServerError {
+		if err == nil || ctx.Err() != nil || try == tries || isFinal(err) {
 			return err
 		}
 		if err := s.client.Pause(ctx, time.Duration(try)*time.Second); err != nil {
 			return err
 		}
 	}
+}
+
+// isFinal is whether an error is Slack's refusal, rather than that something broke: with a status of 500 and above, or by
+// a word with status 200.
+func isFinal(err error) bool {
+	var refused *vendorhttp.Refused
+	if !errors.As(err, &refused) || refused.Status >= http.StatusInternalServerError {
+		return false
+	}
+	switch reasonOf(err) {
+	case "internal_error", "fatal_error", "service_unavailable", "request_timeout":
+		return false
+	}
+	return true
 }

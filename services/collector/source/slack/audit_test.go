@@ -69,11 +69,11 @@ func TestAuditQueries(t *testing.T) {
 		{"the first", morning, morning.Add(-time.Hour), morning, "", morning.Add(-time.Hour), morning.Add(-settle), false},
 		{"from where coverage ended", morning.Add(15 * time.Second), morning.Add(-settle), morning.Add(15 * time.Second), "", time.Time{}, time.Time{}, true},
 		{"its second page, within the same bounds", morning.Add(time.Minute), morning.Add(-settle), morning.Add(15 * time.Second), "opaque+1", morning.Add(-settle), morning.Add(15*time.Second - settle), false},
-		{"a sweep", morning.Add(time.Hour), morning.Add(time.Hour - sweep), morning.Add(time.Hour), "", morning.Add(15*time.Second - settle), morning.Add(time.Hour - settle), false},
+		{"a sweep, from as far before the last one", morning.Add(time.Hour), morning.Add(-sweep), morning.Add(time.Hour), "", morning.Add(15*time.Second - settle), morning.Add(time.Hour - settle), false},
 		{"behind the sweep", morning.Add(time.Hour + time.Minute), morning.Add(time.Hour - settle), morning.Add(time.Hour + time.Minute), "", morning.Add(time.Hour - settle), morning.Add(time.Hour + time.Minute - settle), false},
-		{"a clock that was set back", morning, morning.Add(-settle), morning, "", time.Time{}, time.Time{}, false},
-		{"after a long absence, in pieces", morning.Add(10 * time.Hour), morning.Add(-settle), morning.Add(-settle).Add(maxWindow), "", time.Time{}, time.Time{}, true},
-		{"the second piece, behind the last second of the first", morning.Add(10 * time.Hour), morning.Add(maxWindow - settle + time.Second), morning.Add(2*maxWindow - settle + time.Second), "", time.Time{}, time.Time{}, true},
+		{"a clock that was set back", morning, morning.Add(-maxWindow), morning, "", time.Time{}, time.Time{}, false},
+		{"after a long absence, from before the last sweep, in pieces", morning.Add(10 * time.Hour), morning.Add(-sweep), morning.Add(-sweep).Add(maxWindow), "", time.Time{}, time.Time{}, true},
+		{"the second piece, behind the last second of the first", morning.Add(10 * time.Hour), morning.Add(maxWindow - sweep + time.Second), morning.Add(2*maxWindow - sweep + time.Second), "", time.Time{}, time.Time{}, true},
 	}
 	for i, test := range tests {
 		now = test.at

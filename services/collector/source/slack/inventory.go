@@ -5,6 +5,7 @@ package slack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -122,6 +123,9 @@ func (s *Source) workspaces(ctx context.Context, o *observation) []string {
 		}
 		return nil
 	})
+	if err == nil && len(ids) == 0 {
+		err = errors.New("read answer: the organisation has no workspace, and every one has")
+	}
 	if err != nil {
 		o.part("workspaces", err)
 	}

@@ -5,9 +5,11 @@ package slack
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -290,5 +292,62 @@ func TestObserveNothing(t *testing.T) {
 		if inventory, err := source.Observe(t.Context(), kind); err == nil || reasonOf(err) != "invalid_auth" {
 			t.Errorf("%s: got %v, %v, want an error that says invalid_auth", kind, inventory, err)
 		}
+	}
+}
+
+// Every organisation has a workspace: one that shows none does not show it, and nothing is whole.
+func TestNoWorkspaces(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"ok":true,"teams":[],"users":[],"role_assignments":[]}`))
+	}))
+	defer server.Close()
+	source := admin(t, enterprise, "all", sourcetest.Options{URL: server.URL, Token: "invented"})
+	for _, kind := range []string{"groups", "memberships", "apps"} {
+		if inventory, err := source.Observe(t.Context(), kind); err == nil {
+			t.Errorf("%s: got %v, want an error", kind, inventory)
+		}
+	}
+	if inventory, err := source.Observe(t.Context(), "roles"); err == nil && len(inventory.GetMissing()) == 0 {
+		t.Errorf("roles: got %v, want what is missing", inventory)
+	}
+}
+
+// What Slack breaks with by a word is asked again, as what it breaks with by a status is.
+func TestBrokenByAWord(t *testing.T) {
+	for _, reason := range []string{"internal_error", "fatal_error", "service_unavailable", "request_timeout", "not_allowed"} {
+		asked := 0
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if asked++; asked == 1 {
+				_, _ = fmt.Fprintf(w, `{"ok":false,"error":%q}`, reason)
+				return
+			}
+			_, _ = w.Write([]byte(`{"ok":true,"members":[{"id":"W1","name":"a"}]}`))
+		}))
+		t.Cleanup(server.Close)
+		inventory, err := admin(t, other, "none", sourcetest.Options{URL: server.URL, Token: "invented"}).Observe(t.Context(), "people")
+		again := reason != "not_allowed"
+		if (err == nil) != again || (asked == 2) != again || again && len(inventory.GetEntries()) != 1 {
+			t.Errorf("%s: got %v, %v in %d requests, want it asked again: %v", reason, inventory, err, asked, again)
+		}
+	}
+}
+
+// What lies behind the last page that Slack shows of a log is missing, and not taken as not there.
+func TestAppsBehindTheLastPage(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		page, err := strconv.Atoi(r.URL.Query().Get("page"))
+		if err != nil || page > 100 {
+			_, _ = w.Write([]byte(`{"ok":false,"error":"over_pagination_limit"}`))
+			return
+		}
+		_, _ = fmt.Fprintf(w, `{"ok":true,"logs":[{"app_id":"A%d","user_id":"W1","change_type":"added"}],"paging":{"pages":101}}`, page)
+	}))
+	defer server.Close()
+	inventory, err := admin(t, other, "none", sourcetest.Options{URL: server.URL, Token: "invented"}).Observe(t.Context(), "apps")
+	if err == nil && (len(inventory.GetEntries()) != 100 || len(inventory.GetMissing()) != 1) {
+		t.Errorf("got %d entries, %q missing, want 100 and what is missing", len(inventory.GetEntries()), inventory.GetMissing())
+	}
+	if err != nil && !strings.Contains(err.Error(), "a hundred pages") {
+		t.Errorf("got error %v, want one that says why", err)
 	}
 }

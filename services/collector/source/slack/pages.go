@@ -24,6 +24,8 @@ type pagedLog struct {
 	method string
 	// list and date are where the records stand in an answer, and where in a record its time.
 	list, date string
+	// sorted is whether records that come oldest first are an error.
+	sorted bool
 	// overlap is how far before the beginning of the last walk a walk goes. These logs are small, and Slack states no
 	// lateness.
 	overlap time.Duration
@@ -32,9 +34,12 @@ type pagedLog struct {
 }
 
 // logs is every paged log. That their records come newest first is seen in Slack's examples and not confirmed for
-// date_last of team.accessLogs, whose documentation says only how to read "further back in time".
+// date_last of team.accessLogs, whose documentation says only how to read "further back in time". So where the records of
+// one page of it do not, nothing is left out for having stood on an earlier page, the walk goes on to the last page, and no
+// coverage is claimed for it; the next walk leaves nothing out either. A record older than the walk's floor is left out
+// all the same: that is told by its own date.
 var logs = map[string]pagedLog{
-	integrationLogs: {method: "team.integrationLogs", list: "logs", date: "date", overlap: 24 * time.Hour},
+	integrationLogs: {method: "team.integrationLogs", list: "logs", date: "date", sorted: true, overlap: 24 * time.Hour},
 	// A record grows with each access, so that each walk gives an event for everybody who works: not too often.
 	accessLogs: {method: "team.accessLogs", list: "logins", date: "date_last", overlap: time.Hour, every: 5 * time.Minute},
 }
@@ -59,39 +64,46 @@ type walk struct {
 	Seen    []string  `json:"seen,omitempty"`
 	// Undated is which records that say no time were read: whether they were cannot be told otherwise.
 	Undated []string `json:"undated,omitempty"`
+	// Disordered is whether the walk in progress met a page whose records do not come newest first, Wary whether the one
+	// before it did.
+	Disordered bool `json:"disordered,omitempty"`
+	Wary       bool `json:"wary,omitempty"`
 	// Covered is the end of the last coverage, or where the first read began.
 	Covered time.Time `json:"covered"`
 }
 
 // parseWalk reads what written wrote; "" is the start.
-func (s *Source) parseWalk(text string) (walk, error) {
+func (s *Source) parseWalk(log pagedLog, text string) (walk, error) {
+	now := s.now()
 	if text == "" {
-		from := s.start(s.now())
+		from := s.start(now)
 		return walk{Floor: from, Covered: from}, nil
 	}
 	var w walk
 	if err := json.Unmarshal([]byte(text), &w); err != nil || w.Floor.IsZero() || w.Covered.IsZero() || w.Page < 0 || w.Page > 0 && w.Count <= 0 {
 		return walk{}, errForeignCursor
 	}
+	w.rewind(log, now)
 	return w, nil
+}
+
+// rewind sets back what lies ahead of now: a clock that was ahead wrote it. The walk is begun anew then, and goes back as
+// far as any does.
+func (w *walk) rewind(log pagedLog, now time.Time) {
+	if w.Floor.After(now) || w.Covered.After(now) {
+		w.Floor, w.Page, w.Count, w.Reached, w.Seen = earlier(w.Floor, now.Add(-log.overlap)), 0, 0, time.Time{}, nil
+	}
+	w.Covered, w.Asked, w.Last = earlier(w.Covered, now), earlier(w.Asked, now), earlier(w.Last, now)
 }
 
 // pollLog reads the next page of a paged log.
 func (s *Source) pollLog(ctx context.Context, feed, text string) (*curfewv1.EventBatch, error) {
-	w, err := s.parseWalk(text)
-	if err != nil {
-		return nil, err
-	}
 	log := logs[feed]
-	if w.Page == 0 {
-		if wait := w.Last.Add(log.every).Sub(s.now()); wait > 0 && wait <= log.every && !w.Last.IsZero() {
-			if err := s.client.Pause(ctx, wait); err != nil {
-				return nil, err
-			}
-		}
-		w.Asked, w.Page, w.Count = s.now(), 1, s.config.PageSize
+	w, page, err := s.stride(ctx, log, text)
+	if err == nil && w.Page == 1 && page.asked.Before(w.Asked.Add(-settle)) {
+		// The answer tells that our clock is far ahead: where the walk ends was wrong too.
+		w, page, err = s.stride(ctx, log, text)
 	}
-	page, err := s.records(ctx, log, w)
 	// A hundred pages are the most that Slack shows: https://docs.slack.dev/reference/methods/team.accessLogs.
 	cut := w.Page > 1 && refusedFor(err, "over_pagination_limit")
 	if err != nil && !cut {
@@ -100,8 +112,9 @@ func (s *Source) pollLog(ctx context.Context, feed, text string) (*curfewv1.Even
 	batch := &curfewv1.EventBatch{Source: source, Feed: feed, Received: timestamppb.New(s.client.Now())}
 	ended := cut
 	if !cut {
+		w.Asked = earlier(w.Asked, page.asked)
 		ended = step(batch, log, &w, page)
-	} else if w.Covered.Before(w.Reached) {
+	} else if w.Covered.Before(w.Reached) && !w.Disordered && !w.Wary {
 		w.Covered = w.Reached // What lies before cannot be read; coverage that begins here shows the gap.
 	}
 	if !ended {
@@ -114,11 +127,31 @@ func (s *Source) pollLog(ctx context.Context, feed, text string) (*curfewv1.Even
 	return batch, nil
 }
 
+// stride asks for the next page behind a cursor, of the walk in progress or of a new one.
+func (s *Source) stride(ctx context.Context, log pagedLog, text string) (walk, *recordsPage, error) {
+	w, err := s.parseWalk(log, text)
+	if err != nil {
+		return w, nil, err
+	}
+	if w.Page == 0 {
+		if wait := w.Last.Add(log.every).Sub(s.now()); wait > 0 && wait <= log.every && !w.Last.IsZero() {
+			if err := s.client.Pause(ctx, wait); err != nil {
+				return w, nil, err
+			}
+		}
+		w.Asked, w.Page, w.Count = s.now(), 1, s.config.PageSize
+	}
+	page, err := s.records(ctx, log, w)
+	return w, page, err
+}
+
 // step takes a page's records into a batch and returns whether the walk ends with it: with a page of which the last walk
 // has read everything, or the last page.
 func step(batch *curfewv1.EventBatch, log pagedLog, w *walk, page *recordsPage) (ended bool) {
 	reached, below := w.Reached, 0
 	var seen []string
+	w.Disordered = w.Disordered || page.disordered(log.date)
+	wary := w.Disordered || w.Wary
 	if !reached.IsZero() {
 		seen = w.Seen
 	}
@@ -137,7 +170,7 @@ func step(batch *curfewv1.EventBatch, log pagedLog, w *walk, page *recordsPage) 
 			below++
 			continue
 		}
-		if !w.Reached.IsZero() && (at.After(w.Reached) || at.Equal(w.Reached) && slices.Contains(w.Seen, key)) {
+		if !wary && !w.Reached.IsZero() && (at.After(w.Reached) || at.Equal(w.Reached) && slices.Contains(w.Seen, key)) {
 			continue // It was on a page before, and moved down; or it is new, and the next walk's.
 		}
 		event.Append(batch, record, 0, Decode)
@@ -149,7 +182,7 @@ func step(batch *curfewv1.EventBatch, log pagedLog, w *walk, page *recordsPage) 
 		}
 	}
 	w.Reached, w.Seen = reached, seen
-	return len(page.records) == 0 || below == len(page.records) || page.last(w)
+	return len(page.records) == 0 || below == len(page.records) && !wary || page.last(w)
 }
 
 // end ends a walk: the next one goes back to before this one began.
@@ -158,8 +191,10 @@ func (w *walk) end(log pagedLog) *curfewv1.Coverage {
 		w.Floor = floor
 	}
 	until := w.Asked.Add(-settle)
+	disordered := w.Disordered
 	w.Last, w.Asked, w.Page, w.Count, w.Reached, w.Seen = w.Asked, time.Time{}, 0, 0, time.Time{}, nil
-	if !w.Covered.Before(until) {
+	w.Wary, w.Disordered = disordered, false
+	if disordered || !w.Covered.Before(until) {
 		return nil
 	}
 	covered := &curfewv1.Coverage{From: timestamppb.New(w.Covered), Until: timestamppb.New(until)}
@@ -186,6 +221,23 @@ func dateOf(record json.RawMessage, name string) (at time.Time, known bool) {
 type recordsPage struct {
 	records []json.RawMessage
 	pages   int
+	// asked is when it was asked for, by Slack's clock where ours is ahead.
+	asked time.Time
+}
+
+// disordered is whether the records do not come newest first, but for those that say no time.
+func (p *recordsPage) disordered(date string) bool {
+	var above time.Time
+	for _, record := range p.records {
+		at, known := dateOf(record, date)
+		if known && !above.IsZero() && at.After(above) {
+			return true
+		}
+		if known {
+			above = at
+		}
+	}
+	return false
 }
 
 // last is whether no page follows the one just read. Slack's count of them is of that moment.
@@ -214,7 +266,7 @@ func (s *Source) records(ctx context.Context, log pagedLog, w walk) (*recordsPag
 	if err != nil || page.OK == nil || !*page.OK || records == nil {
 		return nil, errors.New("read page: not a JSON object with ok and a list of " + log.list)
 	}
-	if n := len(records); n > 1 {
+	if n := len(records); n > 1 && log.sorted {
 		newest, known := dateOf(records[0], log.date)
 		oldest, both := dateOf(records[n-1], log.date)
 		if known && both && newest.Before(oldest) {
@@ -222,5 +274,5 @@ func (s *Source) records(ctx context.Context, log pagedLog, w walk) (*recordsPag
 			return nil, errors.New("read page: its records come oldest first, which no page did so far; tell the makers of Curfew")
 		}
 	}
-	return &recordsPage{records: records, pages: page.Paging.Pages}, nil
+	return &recordsPage{records: records, pages: page.Paging.Pages, asked: second(answer.Asked)}, nil
 }

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -42,6 +41,10 @@ func (s *Source) Privileges() []string {
 type holding struct {
 	*curfewv1.Privilege
 	state *curfewv1.PrivilegeState
+	// guest is whether the holder is one: of one channel or of several.
+	guest bool
+	// ours is whether an answer showed that the token is of the privilege's workspace.
+	ours bool
 	// renamed is whether the holder goes by neither login nor e-mail that the privilege says.
 	renamed bool
 	// calls are the changes that were made.
@@ -54,7 +57,7 @@ type privilegeKind struct {
 	read func(ctx context.Context, h *holding) error
 	// give and take make it so; a task says what no API does.
 	give func(ctx context.Context, h *holding) (task string, err error)
-	// take leaves the holder with the level that they had before, "" for none.
+	// take leaves the holder with the level that they had before, "" for none and "guest" for less.
 	take func(ctx context.Context, h *holding, before string) (task string, err error)
 	// residual is what outlives it.
 	residual string
@@ -113,14 +116,20 @@ func (s *Source) look(ctx context.Context, p *curfewv1.Privilege) (*holding, pri
 		return nil, kind, err
 	}
 	h := &holding{Privilege: p, state: &curfewv1.PrivilegeState{}}
+	if err := s.bind(ctx, h); err != nil {
+		return nil, kind, err
+	}
 	if p.GetKind() != appKind {
 		if err := s.readHolder(ctx, h); err != nil {
 			return nil, kind, err
 		}
 	}
 	if h.state.GetHolder() == curfewv1.Presence_PRESENCE_ABSENT {
-		h.state.Presence = curfewv1.Presence_PRESENCE_ABSENT
-	} else if err := kind.read(ctx, h); err != nil {
+		err = s.prove(ctx, h, kind)
+	} else {
+		err = kind.read(ctx, h)
+	}
+	if err != nil {
 		return nil, kind, err
 	}
 	h.state.Read = timestamppb.New(s.client.Now())
@@ -132,38 +141,6 @@ func (s *Source) ask(ctx context.Context, h *holding, method string, arguments u
 	note, err := s.get(ctx, method, arguments, into)
 	h.state.Reads = append(h.state.Reads, note)
 	return err
-}
-
-// readHolder looks whether the account exists and is the one that is meant.
-func (s *Source) readHolder(ctx context.Context, h *holding) error {
-	var answer struct {
-		User *member `json:"user"`
-	}
-	err := s.ask(ctx, h, "users.info", url.Values{"user": {h.GetHolder()}}, &answer)
-	switch {
-	case reasonOf(err) == "user_not_found":
-		h.state.Holder = curfewv1.Presence_PRESENCE_ABSENT
-		return nil
-	case err != nil:
-		return err
-	case answer.User == nil || answer.User.ID != h.GetHolder():
-		return errors.New("read answer: it is not about the account")
-	}
-	user := answer.User
-	if want := h.GetHolderName(); want != "" && !slices.ContainsFunc([]string{user.Name, user.Profile.Email, user.RealName, user.Profile.RealName}, func(name string) bool {
-		return strings.EqualFold(name, want)
-	}) {
-		h.renamed = true
-		h.detail("the account's login and e-mail are others than the privilege says")
-	}
-	h.state.Holder = curfewv1.Presence_PRESENCE_PRESENT
-	if user.Deleted {
-		h.detail("the account is deactivated; what it holds is in force again when it is reactivated")
-	}
-	if user.Enterprise.Admin || user.Enterprise.Owner {
-		h.state.Via = append(h.state.Via, "administrator of the organisation")
-	}
-	return nil
 }
 
 func (h *holding) detail(text string) {
@@ -205,7 +182,15 @@ func (h *holding) gone() bool {
 
 func (h *holding) held() bool { return h.state.GetPresence() == curfewv1.Presence_PRESENCE_PRESENT }
 
-// Grant makes the holder have the privilege at its level. To an id whose login and e-mail are both others than the
+// The roles that an account can have in a workspace, the least first. A privilege is at least "admin"; every other kind of
+// privilege has the one level "".
+var ranks = []string{guestLevel, "", "admin", "owner", "primary_owner"}
+
+const guestLevel = "guest"
+
+func rank(level string) int { return slices.Index(ranks, level) }
+
+// Grant makes the holder have the privilege at its level, or leaves them at a higher one, which is ALREADY. To an id whose login and e-mail are both others than the
 // privilege says nothing is given; taken from it is what it has, since Slack gives no id twice and accounts are renamed.
 func (s *Source) Grant(ctx context.Context, p *curfewv1.Privilege) (*curfewv1.Provisioned, error) {
 	done, err := s.grant(ctx, p)
@@ -222,7 +207,7 @@ func (s *Source) grant(ctx context.Context, p *curfewv1.Privilege) (*curfewv1.Pr
 		return nil, err
 	case h.gone() || h.renamed:
 		return &curfewv1.Provisioned{Outcome: curfewv1.ProvisionOutcome_PROVISION_OUTCOME_GONE}, nil
-	case h.held() && h.state.GetLevel() == p.GetLevel():
+	case h.held() && rank(h.state.GetLevel()) >= rank(p.GetLevel()):
 		return &curfewv1.Provisioned{Outcome: curfewv1.ProvisionOutcome_PROVISION_OUTCOME_ALREADY}, nil
 	}
 	task, err := kind.give(ctx, h)
@@ -243,7 +228,8 @@ func (h *holding) outcome(task string, err error, residual string) (*curfewv1.Pr
 	return &curfewv1.Provisioned{Outcome: curfewv1.ProvisionOutcome_PROVISION_OUTCOME_DONE, Calls: h.calls, Residual: residual}, nil
 }
 
-// Revoke makes the privilege what it was before.
+// Revoke makes the privilege what it was before, if it is held at the privilege's own level: whoever was stripped of it or
+// raised since by somebody else is left as they are, which is ALREADY.
 func (s *Source) Revoke(ctx context.Context, p *curfewv1.Privilege, prior *curfewv1.PrivilegeState) (*curfewv1.Provisioned, error) {
 	done, err := s.revoke(ctx, p, prior)
 	if err != nil {
@@ -255,7 +241,7 @@ func (s *Source) Revoke(ctx context.Context, p *curfewv1.Privilege, prior *curfe
 func (s *Source) revoke(ctx context.Context, p *curfewv1.Privilege, prior *curfewv1.PrivilegeState) (*curfewv1.Provisioned, error) {
 	already := &curfewv1.Provisioned{Outcome: curfewv1.ProvisionOutcome_PROVISION_OUTCOME_ALREADY}
 	heldBefore, before := prior.GetPresence() == curfewv1.Presence_PRESENCE_PRESENT, prior.GetLevel()
-	if heldBefore && before == p.GetLevel() {
+	if heldBefore && rank(before) >= rank(p.GetLevel()) {
 		return already, nil
 	}
 	h, kind, err := s.look(ctx, p)
@@ -264,10 +250,12 @@ func (s *Source) revoke(ctx context.Context, p *curfewv1.Privilege, prior *curfe
 		return nil, err
 	case h.gone():
 		return &curfewv1.Provisioned{Outcome: curfewv1.ProvisionOutcome_PROVISION_OUTCOME_GONE}, nil
-	case h.held() == heldBefore && (!heldBefore || h.state.GetLevel() == before):
+	case h.state.GetPresence() == curfewv1.Presence_PRESENCE_UNSPECIFIED:
+		return nil, errors.New("whether it is held could not be learnt: " + h.state.GetDetail())
+	case !h.held() || h.state.GetLevel() != p.GetLevel():
 		return already, nil
 	}
-	if !heldBefore {
+	if !heldBefore && before != guestLevel {
 		before = ""
 	}
 	task, err := kind.take(ctx, h, before)
@@ -299,26 +287,4 @@ func (s *Source) EndSessions(ctx context.Context, holder string) (*curfewv1.Prov
 		return nil, fmt.Errorf("end sessions at slack: %w", err)
 	}
 	return &curfewv1.Provisioned{Outcome: curfewv1.ProvisionOutcome_PROVISION_OUTCOME_DONE, Calls: []string{note}, Residual: residual}, nil
-}
-
-// keyed is a lock for each of many keys. The zero value is ready.
-type keyed struct {
-	mu    sync.Mutex
-	locks map[string]*sync.Mutex
-}
-
-// lock locks a key and returns what unlocks it.
-func (k *keyed) lock(key string) (unlock func()) {
-	k.mu.Lock()
-	if k.locks == nil {
-		k.locks = map[string]*sync.Mutex{}
-	}
-	one := k.locks[key]
-	if one == nil {
-		one = new(sync.Mutex)
-		k.locks[key] = one
-	}
-	k.mu.Unlock()
-	one.Lock()
-	return one.Unlock
 }

@@ -9,9 +9,8 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
-
-	"github.com/curfewhq/curfew/internal/event"
 )
 
 // do is a change that is noted.
@@ -45,6 +44,8 @@ func (s *Source) readGroup(ctx context.Context, h *holding) error {
 	case answer.Groups == nil:
 		return errNoList("usergroups")
 	}
+	// It answered about the workspace that was named, so it is one of the organisation's.
+	h.ours = h.ours || s.config.Plan == enterprise && h.GetScope() != ""
 	at := slices.IndexFunc(*answer.Groups, func(g userGroup) bool { return g.ID == h.GetResource() })
 	if at < 0 {
 		h.resource(false, "")
@@ -97,7 +98,11 @@ func (s *Source) leaveGroup(ctx context.Context, h *holding, _ string) (task str
 
 // writeGroup changes the list of a group's members, one writer at a time.
 func (s *Source) writeGroup(ctx context.Context, h *holding, change func([]string) []string) (task string, err error) {
-	defer s.writing.lock(h.GetResource())()
+	unlock, err := s.writing.lock(ctx, h.GetResource())
+	if err != nil {
+		return "", fmt.Errorf("wait for who writes the group: %w", err)
+	}
+	defer unlock()
 	before, err := s.groupMembers(ctx, h)
 	if err != nil {
 		return "", err
@@ -153,31 +158,37 @@ func (s *Source) readChannel(ctx context.Context, h *holding) error {
 	if answer.Channel.Archived {
 		h.detail("the channel is archived")
 	}
-	type page struct {
-		Members *[]string `json:"members"`
-		listed
+	held, err := s.inChannel(ctx, h)
+	if err != nil {
+		return err
 	}
-	held, cursor := false, ""
-	for range maxPages {
-		var members page
-		arguments := url.Values{"channel": {h.GetResource()}, "limit": {"200"}}
-		if cursor != "" {
-			arguments.Set("cursor", cursor)
+	h.present(held, "")
+	return nil
+}
+
+// inChannel is whether the holder is among the channel's members.
+func (s *Source) inChannel(ctx context.Context, h *holding) (bool, error) {
+	arguments := url.Values{"channel": {h.GetResource()}, "limit": {strconv.Itoa(min(s.config.PageSize, 200))}}
+	followed := trail{}
+	for {
+		var answer struct {
+			Members *[]string `json:"members"`
+			listed
 		}
-		if err := s.ask(ctx, h, "conversations.members", arguments, &members); err != nil {
-			return err
+		if err := s.ask(ctx, h, "conversations.members", arguments, &answer); err != nil {
+			return false, err
 		}
-		if members.Members == nil {
-			return errNoList("members")
+		if answer.Members == nil {
+			return false, errNoList("members")
 		}
-		held = held || slices.Contains(*members.Members, h.GetHolder())
-		if members.Metadata.NextCursor == "" || held || members.Metadata.NextCursor == cursor {
-			h.present(held, "")
-			return nil
+		if slices.Contains(*answer.Members, h.GetHolder()) {
+			return true, nil
 		}
-		cursor = members.Metadata.NextCursor
+		if more, err := followed.on(answer.Metadata.NextCursor); !more {
+			return false, err
+		}
+		arguments.Set("cursor", answer.Metadata.NextCursor)
 	}
-	return errors.New("read members: they do not come to an end")
 }
 
 // joinChannel invites the holder. On an Enterprise plan the organisation's owner need not be in the channel.
@@ -197,9 +208,15 @@ func (s *Source) joinChannel(ctx context.Context, h *holding) (task string, err 
 func (s *Source) leaveChannel(ctx context.Context, h *holding, _ string) (task string, err error) {
 	err = s.do(ctx, h, "conversations.kick", url.Values{"channel": {h.GetResource()}, "user": {h.GetHolder()}})
 	if reasonOf(err) == "not_in_channel" {
-		// "User was not in the channel": it was so when this was asked, as the ids have been looked at.
-		h.calls = nil
-		return "", nil
+		// It is said of the account, and of the token's owner as well: who is in the channel tells which.
+		held, err := s.inChannel(ctx, h)
+		if err != nil {
+			return "", err
+		}
+		if !held {
+			h.calls = nil
+			return "", nil
+		}
 	}
 	return tasked(err, fmt.Sprintf("remove %s from channel %s", h.GetHolder(), h.GetResource()), refusesChannel())
 }
@@ -207,7 +224,7 @@ func (s *Source) leaveChannel(ctx context.Context, h *holding, _ string) (task s
 // refusesChannel is what Slack refuses of channels whoever asks.
 func refusesChannel() map[string]string {
 	return map[string]string{
-		"not_in_channel":                        "the token's owner is not in the channel",
+		"not_in_channel":                        "the token's owner is not in the channel, and has to be",
 		"channel_not_found":                     "the channel is private and the token's owner is not in it",
 		"restricted_action":                     "a setting of the workspace keeps the token's owner from it",
 		"cant_invite":                           "Slack does not let this account be invited",
@@ -224,154 +241,4 @@ func refusesChannel() map[string]string {
 		"no_external_invite_permission":         "the account is of another organisation",
 		"user_must_be_admin":                    "the token's owner is no administrator of the organisation",
 	}
-}
-
-// Roles in a workspace. An account has one at a time.
-
-func (s *Source) readRole(ctx context.Context, h *holding) error {
-	if s.config.Plan == enterprise {
-		for _, level := range []string{"owner", "admin"} {
-			held := false
-			err := s.eachHolder(ctx, h, level, func(user string) { held = held || user == h.GetHolder() })
-			if reasonOf(err) == "team_not_found" {
-				h.resource(false, "")
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			h.resource(true, "")
-			if h.present(held, level); held {
-				return nil
-			}
-		}
-		return nil
-	}
-	var answer struct {
-		User *member `json:"user"`
-	}
-	if err := s.ask(ctx, h, "users.info", url.Values{"user": {h.GetHolder()}}, &answer); err != nil {
-		return err
-	}
-	if answer.User == nil || answer.User.TeamID != h.GetResource() {
-		return fmt.Errorf("the account is not of workspace %s; the token may be another workspace's", event.Clean(h.GetResource()))
-	}
-	h.resource(true, "")
-	level := levelOf(answer.User.Admin, answer.User.Owner, answer.User.Primary)
-	h.present(level != "", level)
-	return nil
-}
-
-// eachHolder gives the owners or the administrators of the workspace.
-func (s *Source) eachHolder(ctx context.Context, h *holding, level string, take func(user string)) error {
-	arguments := of(h.GetResource(), "limit", "1000")
-	for range maxPages {
-		var answer struct {
-			Admins *[]string `json:"admin_ids"`
-			Owners *[]string `json:"owner_ids"`
-			listed
-		}
-		if err := s.ask(ctx, h, "admin.teams."+level+"s.list", arguments, &answer); err != nil {
-			return err
-		}
-		ids := answer.Admins
-		if level == "owner" {
-			ids = answer.Owners
-		}
-		if ids == nil {
-			return errNoList(level + "s")
-		}
-		for _, id := range *ids {
-			take(id)
-		}
-		next := answer.Metadata.NextCursor
-		if next == "" || next == arguments.Get("cursor") {
-			return nil
-		}
-		arguments.Set("cursor", next)
-	}
-	return errors.New("read administrators: they do not come to an end")
-}
-
-func (s *Source) giveRole(ctx context.Context, h *holding) (task string, err error) {
-	return s.setRole(ctx, h, h.GetLevel())
-}
-
-func (s *Source) takeRole(ctx context.Context, h *holding, before string) (task string, err error) {
-	return s.setRole(ctx, h, before)
-}
-
-// setRole makes the holder an administrator or an owner, or with "" an ordinary member.
-func (s *Source) setRole(ctx context.Context, h *holding, level string) (task string, err error) {
-	method, known := map[string]string{"": "admin.users.setRegular", "admin": "admin.users.setAdmin", "owner": "admin.users.setOwner"}[level]
-	what := fmt.Sprintf("make %s %s of workspace %s", h.GetHolder(), map[string]string{"": "an ordinary member", "admin": "an administrator", "owner": "an owner"}[level], h.GetResource())
-	switch {
-	case !known || h.state.GetLevel() == "primary_owner":
-		return fmt.Sprintf("transfer the primary ownership of workspace %s: only its primary owner can", h.GetResource()), nil
-	case s.config.Plan != enterprise:
-		return what + ": only an Enterprise plan has an API for it", nil
-	}
-	return tasked(s.do(ctx, h, method, of(h.GetResource(), "user_id", h.GetHolder())), what, map[string]string{
-		"cannot_modify_primary_owner":                        "nobody but the primary owner can change that role",
-		"cannot_set_org_admin_to_regular_at_workspace_level": "the account is an administrator of the organisation; change it there",
-		"cannot_set_this_guest_to_regular_at_team_level":     "the account is a guest of several workspaces",
-		"invalid_role_for_user":                              "Slack does not let this account have the role",
-		"not_an_owner":                                       "only an owner of the organisation can; the token's owner is none",
-		"user_must_be_in_workspace":                          "the account is in no workspace",
-	})
-}
-
-// Applications. That an app is in a workspace is told by the newest record of the workspace's log about it, since Slack
-// has no list of what is installed; how late the log is, is not confirmed. What never stood there is not known to Slack's
-// workspace.
-
-func (s *Source) readApp(ctx context.Context, h *holding) error {
-	var answer struct {
-		Logs *[]integration `json:"logs"`
-	}
-	arguments := url.Values{"app_id": {h.GetHolder()}, "count": {"100"}}
-	if s.config.Plan == enterprise {
-		arguments.Set("team_id", h.GetResource())
-	}
-	err := s.ask(ctx, h, "team.integrationLogs", arguments, &answer)
-	switch {
-	case reasonOf(err) == "team_not_found":
-		h.resource(false, "")
-		return nil
-	case err != nil:
-		return err
-	case answer.Logs == nil:
-		return errNoList("logs")
-	}
-	h.resource(true, "")
-	known := slices.DeleteFunc(*answer.Logs, func(record integration) bool { return record.AppID.Text != h.GetHolder() })
-	if len(known) == 0 {
-		h.holder(false)
-		return nil
-	}
-	h.holder(true)
-	newest := slices.IndexFunc(known, func(record integration) bool {
-		return slices.Contains([]string{"added", "enabled", "expanded", "updated", "removed", "disabled"}, record.ChangeType.Text)
-	})
-	h.present(newest >= 0 && !slices.Contains([]string{"removed", "disabled"}, known[max(newest, 0)].ChangeType.Text), "")
-	if want := h.GetHolderName(); want != "" && !strings.EqualFold(want, known[0].AppType.Text) {
-		h.detail("the app is called " + event.Clean(known[0].AppType.Text) + " now") // Its maker may call it anything.
-	}
-	return nil
-}
-
-func (s *Source) installApp(_ context.Context, h *holding) (task string, err error) {
-	return fmt.Sprintf("install app %s in workspace %s: a person has to consent to what it may do", h.GetHolder(), h.GetResource()), nil
-}
-
-func (s *Source) uninstallApp(ctx context.Context, h *holding, _ string) (task string, err error) {
-	what := fmt.Sprintf("remove app %s from workspace %s, and restrict it if nobody is to install it again", h.GetHolder(), h.GetResource())
-	if s.config.Plan != enterprise {
-		return what + ": only an Enterprise plan has an API for it", nil
-	}
-	return tasked(s.do(ctx, h, "admin.apps.uninstall", url.Values{"app_id": {h.GetHolder()}, "team_ids": {h.GetResource()}}), what, map[string]string{
-		"can_not_uninstall":  "this app cannot be removed by the API",
-		"must_revoke_access": "the app is deployed by the organisation; take the workspace's access away there",
-		"permission_denied":  "the token's owner may not manage this app",
-	})
 }

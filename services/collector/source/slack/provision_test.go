@@ -24,6 +24,8 @@ type registry struct{ *fake.Slack }
 var (
 	anna, ben = fake.SlackPerson("anna.berg"), fake.SlackPerson("ben.bach")
 	workplace = fake.SlackID("T", "workspace")
+	// tokenOwner is the account that the fake says the token is of.
+	tokenOwner = fake.SlackID("W", "root")
 )
 
 func newRegistry(plan string, seed uint64, token string) *registry {
@@ -40,8 +42,8 @@ func newRegistry(plan string, seed uint64, token string) *registry {
 		// A group cannot be emptied by the API, so one member stays.
 		fake.SlackGroup{ID: "S0SUPPORT", Name: "support", Users: []string{"W0SERVICE"}},
 		fake.SlackGroup{ID: "S0FINANCE", Name: "finance", Users: []string{"W0SERVICE"}},
-		fake.SlackChannel{ID: "G0SALARIES", Name: "salaries", Private: true, Members: []string{"W0SERVICE"}},
-		fake.SlackChannel{ID: "C0SHOP", Name: "shop", Members: []string{"W0SERVICE"}},
+		fake.SlackChannel{ID: "G0SALARIES", Name: "salaries", Private: true, Members: []string{"W0SERVICE", tokenOwner}},
+		fake.SlackChannel{ID: "C0SHOP", Name: "shop", Members: []string{"W0SERVICE", tokenOwner}},
 	)
 	for _, app := range []string{"A0POLLS", "A0NOTES"} {
 		for i, change := range []string{"added", "removed"} {
@@ -175,6 +177,7 @@ func TestTasks(t *testing.T) {
 	r.Put(
 		fake.SlackGroup{ID: "S0ALONE", Name: "alone", Users: []string{anna.ID}},
 		fake.SlackChannel{ID: "C0GENERAL", Name: "general", General: true, Members: []string{anna.ID}},
+		fake.SlackChannel{ID: "C0FOREIGN", Name: "foreign", Members: []string{anna.ID}},
 		fake.SlackMember{ID: "W0GUEST", Name: "guest", Guest: true},
 		fake.SlackMember{ID: "W0PRIMARY", Name: "primary", Levels: map[string]string{workplace: "primary_owner"}},
 		fake.SlackMember{ID: "W0ORGADMIN", Name: "orgadmin", OrgLevel: "admin", Levels: map[string]string{workplace: "admin"}},
@@ -191,6 +194,8 @@ func TestTasks(t *testing.T) {
 		{"the primary owner", &curfewv1.Privilege{Kind: workspaceRoleKind, Holder: "W0PRIMARY", Resource: workplace, Level: "owner"}, true, ""},
 		{"an administrator of the organisation", &curfewv1.Privilege{Kind: workspaceRoleKind, Holder: "W0ORGADMIN", Resource: workplace, Level: "admin"}, false, "administrator of the organisation; change it there"},
 		{"an app", apps()[0], true, "a person has to consent"},
+		{"a role for a guest", &curfewv1.Privilege{Kind: workspaceRoleKind, Holder: "W0GUEST", Resource: workplace, Level: "admin"}, true, "it is a guest"},
+		{"out of a channel that the token's owner is not in", &curfewv1.Privilege{Kind: channelKind, Holder: anna.ID, Resource: "C0FOREIGN"}, false, "the token's owner is not in the channel"},
 	}
 	for _, test := range tests {
 		before := r.Changes()

@@ -4,8 +4,11 @@
 package slack
 
 import (
+	"bytes"
 	"encoding/json"
+	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/curfewhq/curfew/internal/event"
@@ -41,10 +44,15 @@ func (s *Source) MaxWebhook() int64 { return maxWebhook }
 // Receive believes a delivery of the Events API whose signature is that of its raw body and its time under the app's
 // signing secret, and whose time is no more than five minutes from ours:
 // https://docs.slack.dev/authentication/verifying-requests-from-slack. Slack's question whether the address is ours is
-// answered. The record of an event is the whole envelope; its key is the event_id, the same in each of Slack's repeats.
+// answered. The record of an event is the whole envelope, byte for byte but for the value of its token, which is a secret
+// of the app's and is blanked; its key is the event_id, the same in each of Slack's repeats. Its seal is the signature in
+// lower-case hex.
 func (s *Source) Receive(delivery vendorhttp.Delivery) (*vendorhttp.Accepted, error) {
 	if !s.config.SigningSecret.IsSet() {
 		return nil, &vendorhttp.Unbelieved{Reason: "foreign", Detail: "no signing secret is configured"}
+	}
+	if delivery.Method != http.MethodPost {
+		return nil, &vendorhttp.Unbelieved{Reason: "foreign", Detail: "it was not posted, as every delivery of Slack's is"}
 	}
 	secret, err := s.config.SigningSecret.Value()
 	if err != nil {
@@ -58,7 +66,7 @@ func (s *Source) Receive(delivery vendorhttp.Delivery) (*vendorhttp.Accepted, er
 		return nil, err
 	}
 	accepted := &vendorhttp.Accepted{
-		Feed: s.Webhooks()[0], Key: "body-" + event.Digest(delivery.Body)[:32], Seal: signature, Records: [][]byte{delivery.Body},
+		Feed: s.Webhooks()[0], Key: "body-" + event.Digest(delivery.Body)[:32], Seal: strings.ToLower(strings.TrimPrefix(signature, "v0=")), Records: [][]byte{withoutToken(delivery.Body)},
 	}
 	var outer struct {
 		Type      event.Scalar `json:"type"`
@@ -80,4 +88,46 @@ func (s *Source) Receive(delivery vendorhttp.Delivery) (*vendorhttp.Accepted, er
 		accepted.Feed = integrationLogs
 	}
 	return accepted, nil
+}
+
+// withoutToken is an envelope in which the value of "token" is blank: as long as it was, so that every other byte stays
+// where it is. Of a body that is none, what can be read of it is looked through.
+func withoutToken(body []byte) []byte {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	if begin, err := decoder.Token(); err != nil || begin != json.Delim('{') {
+		return body
+	}
+	record := body
+	for decoder.More() {
+		name, err := decoder.Token()
+		if err != nil {
+			return record
+		}
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return record
+		}
+		// A reader of JSON may take another spelling for the name.
+		if text, is := name.(string); !is || !strings.EqualFold(text, "token") {
+			continue
+		}
+		if &record[0] == &body[0] {
+			record = bytes.Clone(body)
+		}
+		blank(record[decoder.InputOffset()-int64(len(value)) : decoder.InputOffset()])
+	}
+	return record
+}
+
+// blank makes a JSON value one of the same length that says nothing.
+func blank(value []byte) {
+	switch {
+	case len(value) == 1:
+		value[0] = '0'
+	case value[0] == '"':
+		copy(value[1:], bytes.Repeat([]byte{'*'}, len(value)-2))
+	default:
+		copy(value, `""`)
+		copy(value[2:], bytes.Repeat([]byte{' '}, len(value)-2))
+	}
 }

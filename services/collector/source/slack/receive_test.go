@@ -4,12 +4,15 @@
 package slack
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,9 +29,13 @@ func sign(delivery *vendorhttp.Delivery, secret string) {
 	delivery.Header.Set("X-Slack-Signature", "v0="+hex.EncodeToString(mac.Sum(nil)))
 }
 
+const verification = "invented-verification-token"
+
+// deliver delivers a record with the app's verification token in it.
 func deliver(_ *testing.T, secret string, at time.Time, _ int, records ...[]byte) vendorhttp.Delivery {
+	body := bytes.Replace(records[0], []byte(strings.Repeat("*", len(verification))), []byte(verification), 1)
 	delivery := vendorhttp.Delivery{
-		Method: http.MethodPost, Header: http.Header{"Content-Type": {"application/json"}}, Body: records[0], Received: at,
+		Method: http.MethodPost, Header: http.Header{"Content-Type": {"application/json"}}, Body: body, Received: at,
 	}
 	delivery.Header.Set("X-Slack-Request-Timestamp", fmt.Sprint(at.Unix()))
 	sign(&delivery, secret)
@@ -55,11 +62,12 @@ func TestWebhooks(t *testing.T) {
 				New:     func(t *testing.T, secret string) sourcetest.Listener { return listener(t, plan, secret) },
 				Deliver: deliver,
 				Resign:  sign,
+				// They are wanted byte for byte, but for the token, which is delivered and not kept.
 				Records: [][]byte{
-					fake.SlackEvent{Number: 1, Type: "member_joined_channel", Fields: map[string]any{"user": "W1", "channel": "C1"}}.JSON(),
-					fake.SlackEvent{Number: 2, Type: "app_installed", Fields: map[string]any{"user_id": "W1", "app_id": "A1"}}.JSON(),
-					fake.SlackEvent{Number: 3}.JSON(),
-					[]byte(`{"token":"x","type":"app_rate_limited","team_id":"T1","minute_rate_limited":1772438400,"api_app_id":"A1"}`),
+					withoutToken(fake.SlackEvent{Number: 1, Type: "member_joined_channel", Fields: map[string]any{"user": "W1", "channel": "C1"}}.JSON()),
+					withoutToken(fake.SlackEvent{Number: 2, Type: "app_installed", Fields: map[string]any{"user_id": "W1", "app_id": "A1"}}.JSON()),
+					withoutToken(fake.SlackEvent{Number: 3}.JSON()),
+					[]byte(`{"token":"***************************","type":"app_rate_limited","team_id":"T1","minute_rate_limited":1772438400,"api_app_id":"A1"}`),
 				},
 				Together:  1,
 				Decode:    Decode,
@@ -124,5 +132,55 @@ func TestRepeatedDelivery(t *testing.T) {
 	again, err := source.Receive(delivery)
 	if err != nil || again.Key != first.Key || again.Seal == first.Seal || first.Key != (fake.SlackEvent{Number: 7}).RecordID() {
 		t.Errorf("got %+v, %v, want the key %s and a seal of its own", again, err, first.Key)
+	}
+}
+
+// The app's verification token is a secret: it is not kept, and every other byte is.
+func TestTokenIsNotKept(t *testing.T) {
+	const token = "s3cr3t"
+	tests := []struct{ body, want string }{
+		{`{"token":"s3cr3t","type":"event_callback","event":{"type":"x","token":"theirs"}}`, `{"token":"******","type":"event_callback","event":{"type":"x","token":"theirs"}}`},
+		{`{ "type" : "y", "token" : "s3cr3t" , "n": 1 }`, `{ "type" : "y", "token" : "******" , "n": 1 }`},
+		{`{"Token":"s3cr3t","token":"s3cr3t"}`, `{"Token":"******","token":"******"}`},
+		{`{"t\u006fken":"s3cr3t"}`, `{"t\u006fken":"******"}`},
+		{`{"token":["s3cr3t"],"a":1}`, `{"token":""        ,"a":1}`},
+		{`{"token": 7}`, `{"token": 0}`},
+		{`{"token":"s3cr3t","broken`, `{"token":"******","broken`},
+		{`{"event":"no token"}`, `{"event":"no token"}`},
+	}
+	for _, test := range tests {
+		source := listener(t, other, "invented")
+		delivery := deliver(t, "invented", morning, 1, []byte(test.body))
+		accepted, err := source.Receive(delivery)
+		if err != nil || len(accepted.Records) != 1 || string(accepted.Records[0]) != test.want || string(delivery.Body) != test.body {
+			t.Errorf("%s: got %s, %v, and left the delivery as %s, want %s", test.body, accepted.Records, err, delivery.Body, test.want)
+		}
+		if strings.Contains(fmt.Sprintf("%s %+v", accepted.Records, accepted), token) {
+			t.Errorf("%s: the token is kept: %s", test.body, accepted.Records)
+		}
+	}
+}
+
+// A delivery has one seal, however its signature is spelt, and is posted.
+func TestSealAndMethod(t *testing.T) {
+	source := listener(t, other, "invented")
+	delivery := deliver(t, "invented", morning, 1, fake.SlackEvent{Number: 7}.JSON())
+	accepted, err := source.Receive(delivery)
+	signature := delivery.Header.Get("X-Slack-Signature")
+	if err != nil || "v0="+accepted.Seal != signature {
+		t.Fatalf("got %+v, %v, want the seal of %s", accepted, err, signature)
+	}
+	delivery.Header.Set("X-Slack-Signature", "v0="+strings.ToUpper(accepted.Seal))
+	if again, err := source.Receive(delivery); err == nil && again.Seal != accepted.Seal {
+		t.Errorf("a signature in capitals: got seal %s, want it refused or %s", again.Seal, accepted.Seal)
+	}
+	delivery.Header.Set("X-Slack-Signature", signature)
+	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodHead, ""} {
+		delivery.Method = method
+		got, err := source.Receive(delivery)
+		var unbelieved *vendorhttp.Unbelieved
+		if !errors.As(err, &unbelieved) || unbelieved.Reason != "foreign" {
+			t.Errorf("method %q: got %+v, %v, want it foreign", method, got, err)
+		}
 	}
 }

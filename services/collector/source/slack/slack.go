@@ -74,6 +74,8 @@ type Source struct {
 	pace func(ctx context.Context, method string) error
 	// writing is held for a user group while its whole list is written.
 	writing keyed
+	// owner is whose token it is.
+	owner ownership
 }
 
 // New returns a source for what c names. It talks to nobody yet and reads no secret; an error is a mistake in c and says
@@ -137,7 +139,8 @@ func (s *Source) Feeds() []string { return slices.Clone(s.config.Feeds) }
 // Horizon is how far behind the newest event of the lane a repeat can lie.
 func (s *Source) Horizon(feed string) time.Duration {
 	if feed == audit {
-		// A query is at most that long, and is read from its beginning again where Slack refuses its cursor.
+		// A query is at most that long, and is read from its beginning again where Slack refuses its cursor; and a sweep
+		// begins no further before what was read last, since that is no more than sweepEvery behind the sweep before it.
 		return maxWindow + time.Minute
 	}
 	return logs[feed].overlap + time.Hour

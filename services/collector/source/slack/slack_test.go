@@ -78,6 +78,12 @@ func (o *org) Happen(n int) []string {
 	return ids
 }
 
+// ServeHTTP tells the time of that clock, as every vendor tells its own.
+func (o *org) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Date", o.now().UTC().Format(http.TimeFormat))
+	o.Slack.ServeHTTP(w, r)
+}
+
 func (o *org) Add(records ...json.RawMessage) { o.Slack.Add(o.log, records...) }
 
 func newSource(t *testing.T, plan string, options sourcetest.Options) *Source {
