@@ -34,6 +34,8 @@ type GoogleConfig struct {
 	LateEvery, LateBy int
 	// ExpireEvery is the mean number of requests with a page token from one that is refused to the next.
 	ExpireEvery int
+	// StrayEvery is the mean number of requests to the directory from one answered 404 for what exists to the next.
+	StrayEvery int
 	// RetryAfter is what a refusal for the quota asks to wait, in whole seconds; it asks nothing if 0, as Google does.
 	RetryAfter time.Duration
 }
@@ -52,6 +54,7 @@ type Google struct {
 	account   func() *serviceAccount // made when it is needed: that takes a while
 	routes    *http.ServeMux
 	directory *googleDirectory
+	strays    *googleStrays
 	// started is the time of records that say none.
 	started time.Time
 
@@ -91,6 +94,7 @@ func NewGoogle(config GoogleConfig) *Google {
 		account:   sync.OnceValue(newServiceAccount),
 		routes:    http.NewServeMux(),
 		directory: newGoogleDirectory(),
+		strays:    newGoogleStrays(config.Faults.Seed),
 		started:   time.Now(),
 		rand:      rand.New(rand.NewPCG(config.Faults.Seed, 0x676f6f676c65)),
 		logs:      map[string][]googleRecord{},
@@ -246,8 +250,8 @@ func (g *Google) handle(pattern string, scopes []string, answer func(r *http.Req
 func (g *Google) answer(r *http.Request, answer func(r *http.Request) googleAnswer) googleAnswer {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.directory.forbids(r.URL.Path) {
-		return googleRefusal(http.StatusForbidden, "forbidden", "Not Authorized to access this resource/api")
+	if refusal := g.refusal(r); refusal.reason != "" {
+		return refusal
 	}
 	made := answer(r)
 	if made.do != nil && made.reason == "" && !g.faults.lies() {

@@ -84,10 +84,10 @@ func (c *Client) OAuth(ctx context.Context, source func(context.Context) oauth2.
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	transport := &remembering{base: base}
-	client.Transport = transport
 	bounded, cancel := context.WithTimeout(context.WithValue(ctx, oauth2.HTTPClient, &client), client.Timeout)
 	defer cancel()
+	transport := &remembering{ctx: bounded, base: base}
+	client.Transport = transport
 	token, err := source(bounded).Token()
 	var refused *oauth2.RetrieveError
 	switch {
@@ -110,8 +110,10 @@ func (c *Client) OAuth(ctx context.Context, source func(context.Context) oauth2.
 	return nil, errors.New("ask for a token: the answer holds none")
 }
 
-// remembering is a transport that keeps the error of its last request.
+// remembering is a transport that keeps the error of its last request, and ends its requests with a context: not all that
+// the package under use sends has one.
 type remembering struct {
+	ctx   context.Context
 	base  http.RoundTripper
 	asked bool
 	err   error
@@ -120,7 +122,7 @@ type remembering struct {
 // RoundTrip asks once, as http.RoundTripper says.
 func (r *remembering) RoundTrip(request *http.Request) (*http.Response, error) {
 	r.asked = true
-	response, err := r.base.RoundTrip(request)
+	response, err := r.base.RoundTrip(request.WithContext(r.ctx))
 	r.err = err
 	return response, err
 }

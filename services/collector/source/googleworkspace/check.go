@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -28,6 +29,8 @@ const (
 // checking is one Check.
 type checking struct {
 	*Source
+	// patience bounds one question.
+	patience time.Duration
 	// answers are what has been asked already, by scope and address: several abilities rest on the same.
 	answers map[string]error
 	// dead is why Google could not be asked at all. Nothing more is asked then.
@@ -38,8 +41,10 @@ type checking struct {
 // Check asks for a token for each scope by itself, and with it for one entry of what it opens. It changes nothing, so
 // what may be written it learns from the scope and from whether the subject is a super administrator, who may do all;
 // of another one it does not learn it.
-func (s *Source) Check(ctx context.Context) []*curfewv1.Check {
-	c := &checking{Source: s, answers: map[string]error{}}
+func (s *Source) Check(ctx context.Context) []*curfewv1.Check { return s.check(ctx, checkTime) }
+
+func (s *Source) check(ctx context.Context, patience time.Duration) []*curfewv1.Check {
+	c := &checking{Source: s, patience: patience, answers: map[string]error{}}
 	for _, application := range s.config.Applications {
 		err := c.log(ctx, application)
 		c.add("poll "+application, err, "any plan"+plans[application], scopeAudit)
@@ -89,7 +94,7 @@ func (d *denied) Error() string { return d.err.Error() }
 // Unwrap is the error itself.
 func (d *denied) Unwrap() error { return d.err }
 
-// once asks, at most checkTime long, unless it was asked before or Google is not there.
+// once asks, at most patience long, unless it was asked before or Google is not there.
 func (c *checking) once(ctx context.Context, scope, what string, ask func(context.Context) error) error {
 	if c.dead != nil {
 		return c.dead
@@ -98,9 +103,12 @@ func (c *checking) once(ctx context.Context, scope, what string, ask func(contex
 	if err, asked := c.answers[key]; asked {
 		return err
 	}
-	bounded, cancel := context.WithTimeout(ctx, checkTime)
+	bounded, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	err := ask(bounded)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("google did not answer within %v", c.patience)
+	}
 	if err != nil {
 		err = &denied{scope, err}
 	}
@@ -134,7 +142,7 @@ func (c *checking) page(ctx context.Context, scope, address string) error {
 
 // log asks for one activity of the last hour.
 func (c *checking) log(ctx context.Context, application string) error {
-	query := url.Values{"maxResults": {"1"}, "startTime": {c.client.Now().Add(-time.Hour).UTC().Format(time.RFC3339)}}
+	query := url.Values{"maxResults": {"1"}, "startTime": {c.client.Time().Add(-time.Hour).UTC().Format(time.RFC3339)}}
 	address := c.base.JoinPath(activityPath, application)
 	address.RawQuery = query.Encode()
 	return c.page(ctx, scopeAudit, address.String())

@@ -10,10 +10,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/curfewhq/curfew/internal/config"
 	"github.com/curfewhq/curfew/internal/fake"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+	"github.com/curfewhq/curfew/services/collector/sourcetest"
 )
 
 // checked is what a check says of each ability, in short.
@@ -155,6 +157,30 @@ func TestCheckOfNobody(t *testing.T) {
 		// The transport may ask again on a connection that it had kept.
 		if asked.Load() > 2 {
 			t.Errorf("%s: got %d requests, want it asked once", name, asked.Load())
+		}
+	}
+}
+
+// A Google that says nothing is told of in words.
+func TestCheckOfSomebodySilent(t *testing.T) {
+	ended := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-ended }))
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(ended) })
+	for name, source := range map[string]*Source{
+		"no token": undelegated(t, fake.NewGoogle(fake.GoogleConfig{})),
+		"no page":  newSource(t, sourcetest.Options{URL: server.URL, Token: "invented"}),
+	} {
+		if name == "no token" {
+			// What asks for tokens minds the client's time alone.
+			source.client.HTTP.Timeout = 100 * time.Millisecond
+			source.config.Credentials = config.SecretValue(fake.NewGoogle(fake.GoogleConfig{}).Credentials(server.URL))
+		}
+		for _, check := range source.check(t.Context(), 50*time.Millisecond) {
+			off := check.GetVerdict() == curfewv1.CheckVerdict_CHECK_VERDICT_OFF
+			if !off && check.GetWhy() != "google did not answer within 50ms" {
+				t.Errorf("%s: got %v", name, check)
+			}
 		}
 	}
 }

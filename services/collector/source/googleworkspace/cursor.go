@@ -23,6 +23,8 @@ const (
 	// sweepTime is how long ordinary queries go on beside a sweep. A sweep that is not through by then goes first, so
 	// that no repeat lies further back than the horizon.
 	sweepTime = 6 * time.Hour
+	// jitter is how far two readings of Google's clock may differ: the Date of an answer has whole seconds.
+	jitter = 5 * time.Second
 )
 
 // overlap is how long after it happened an activity reaches the log of an application as a rule, and so how far back each
@@ -77,7 +79,7 @@ func (c cursor) String() string {
 // parseCursor reads what String wrote; "" is the start.
 func (s *Source) parseCursor(text string) (cursor, error) {
 	if text == "" {
-		from := s.client.Now().Add(-s.config.Since).UTC().Truncate(time.Millisecond)
+		from := s.client.Time().Add(-s.config.Since).UTC().Truncate(time.Millisecond)
 		return cursor{From: from, Covered: from, SweepFrom: from}, nil
 	}
 	var c cursor
@@ -89,7 +91,39 @@ func (s *Source) parseCursor(text string) (cursor, error) {
 		// It was written before there were sweeps.
 		c.SweepFrom = c.Covered
 	}
+	c.correct(s.client.Time())
 	return c, nil
+}
+
+// correct takes back what was claimed while our clock was ahead of Google's: for how long nobody can tell, so as much is
+// read again as a sweep would. A query that Google would refuse, or that was not begun yet, is begun anew.
+func (c *cursor) correct(now time.Time) {
+	latest := now.Add(jitter)
+	if c.From.After(latest) || c.Covered.After(latest) || c.SweepFrom.After(latest) || c.SweepAt.After(latest) {
+		from := now.Add(-lateness - sweepEvery).UTC().Truncate(time.Millisecond)
+		if c.Covered.Before(from) {
+			from = c.Covered
+		}
+		*c = cursor{From: from, Covered: from, SweepFrom: from}
+	}
+	if c.SweepBegan.After(latest) {
+		c.SweepAt, c.SweepBegan = time.Time{}, time.Time{}
+		c.PageToken, c.Sweeping = "", false
+	}
+	if c.Asked.After(latest) || c.PageToken != "" && c.start().Before(now.Add(-retention)) {
+		c.PageToken = ""
+	}
+}
+
+// asked caps when the query in progress, and the sweep, were begun by when Google was asked by its own clock.
+func (c *cursor) asked(at time.Time) {
+	at = at.UTC().Truncate(time.Millisecond)
+	if at.Before(c.Asked) {
+		c.Asked = at
+	}
+	if at.Before(c.SweepBegan) {
+		c.SweepBegan = at
+	}
 }
 
 // start is where the query in progress begins.
@@ -100,7 +134,7 @@ func (c *cursor) start() time.Time {
 	return c.From
 }
 
-// begin begins a query: an ordinary one, from where the last one left off until now, but at most two overlaps long, so
+// begin begins a query at a time of Google's: an ordinary one, from where the last one left off until now, but at most two overlaps long, so
 // that a long absence is read in pieces; or the next piece of a sweep. The two take turns.
 func (c *cursor) begin(now time.Time, overlap time.Duration) {
 	now = now.UTC().Truncate(time.Millisecond)

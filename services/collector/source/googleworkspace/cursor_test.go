@@ -25,6 +25,7 @@ func recorder(t *testing.T, answer func(w http.ResponseWriter, query url.Values,
 		query := r.URL.Query()
 		query.Del("maxResults")
 		*asked = append(*asked, query.Encode())
+		w.Header().Set("Date", source.client.Now().UTC().Format(http.TimeFormat))
 		answer(w, query, len(*asked))
 	}))
 	t.Cleanup(server.Close)

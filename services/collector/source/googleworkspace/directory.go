@@ -101,16 +101,32 @@ type password struct {
 }
 
 // listing is a page of any of the lists.
-type listing[T any] struct {
-	Kind    string `json:"kind"`
-	Next    string `json:"nextPageToken"`
-	Users   []T    `json:"users"`
-	Groups  []T    `json:"groups"`
-	Members []T    `json:"members"`
-	Items   []T    `json:"items"`
+type listing struct {
+	Kind    string            `json:"kind"`
+	Next    string            `json:"nextPageToken"`
+	Users   []json.RawMessage `json:"users"`
+	Groups  []json.RawMessage `json:"groups"`
+	Members []json.RawMessage `json:"members"`
+	Items   []json.RawMessage `json:"items"`
 }
 
-func (l *listing[T]) entries() []T { return slices.Concat(l.Users, l.Groups, l.Members, l.Items) }
+// errOdd is the error for an entry of a list that cannot be read.
+var errOdd = errors.New("read page: an entry is not as it is documented")
+
+// entries decodes each entry by itself, and gives those that cannot be to odd.
+func entries[T any](l *listing, odd func(json.RawMessage)) []T {
+	all := slices.Concat(l.Users, l.Groups, l.Members, l.Items)
+	list := make([]T, 0, len(all))
+	for _, raw := range all {
+		var entry T
+		if json.Unmarshal(raw, &entry) != nil {
+			odd(raw)
+			continue
+		}
+		list = append(list, entry)
+	}
+	return list
+}
 
 // at is an address of the Directory API. An id within it leads nowhere else, whatever it holds.
 func (s *Source) at(parts ...string) string { return address(s.base, "/admin/directory/v1", parts...) }
@@ -145,9 +161,10 @@ func (s *Source) read(ctx context.Context, scope, address string, into any) erro
 	}
 }
 
-// readPages reads a list page by page, at most most entries a page, and gives each page's entries to each. It returns
-// how many there were before it broke.
-func readPages[T any](ctx context.Context, s *Source, scope, address string, query url.Values, most int, each func([]T)) (count int, err error) {
+// readPages reads a list page by page, at most most entries a page, and gives each page's entries to each. An
+// entry that cannot be read goes to odd; where there is none, it breaks off. It returns how many there were before it
+// broke.
+func readPages[T any](ctx context.Context, s *Source, scope, address string, query url.Values, most int, each func([]T), odd func(json.RawMessage)) (count int, err error) {
 	if query == nil {
 		query = url.Values{}
 	}
@@ -155,7 +172,7 @@ func readPages[T any](ctx context.Context, s *Source, scope, address string, que
 		query.Set("maxResults", strconv.Itoa(min(most, s.config.PageSize)))
 	}
 	for {
-		var page listing[T]
+		var page listing
 		full := address
 		if len(query) > 0 {
 			full += "?" + query.Encode()
@@ -169,8 +186,17 @@ func readPages[T any](ctx context.Context, s *Source, scope, address string, que
 		if !strings.HasPrefix(page.Kind, "admin#directory#") {
 			return count, errors.New("read page: not the list that was asked for")
 		}
-		each(page.entries())
-		count += len(page.entries())
+		strange := 0
+		sound := entries[T](&page, func(raw json.RawMessage) {
+			if strange++; odd != nil {
+				odd(raw)
+			}
+		})
+		if odd == nil && strange > 0 {
+			return count, errOdd
+		}
+		each(sound)
+		count += len(sound) + strange
 		if page.Next == "" {
 			return count, nil
 		}

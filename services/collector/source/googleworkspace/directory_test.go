@@ -35,6 +35,7 @@ const (
 func newOrganisation(seed uint64, token string) *organisation {
 	setup := fake.GoogleConfig{Token: token}
 	if seed > 0 {
+		setup.StrayEvery = 15
 		setup.Faults = fake.Faults{Seed: seed, RateLimitEvery: 11, ServerErrorEvery: 13, DropReplyEvery: 12, LieEvery: 5, AwayAfter: int(seed) * 9, AwayFor: 2}
 	}
 	o := &organisation{fake.NewGoogle(setup)}

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -83,6 +84,9 @@ type Source struct {
 	client   *vendorhttp.Client
 	tokens   map[string]*vendorhttp.Tokens // by scope
 	pace     *rate.Limiter                 // of inventories
+	// begun has the memberships, as group/holder, that were asked for and of which it is open whether they, or their end,
+	// came about. It is lost with the process: an end is the second belt alone.
+	begun sync.Map
 }
 
 // New returns a source for the Workspace that c names. It talks to nobody yet and reads no secret; an error is a mistake
@@ -160,19 +164,11 @@ func (s *Source) Poll(ctx context.Context, feed, cursor string) (*curfewv1.Event
 }
 
 func (s *Source) poll(ctx context.Context, feed, text string) (*curfewv1.EventBatch, error) {
-	at, err := s.parseCursor(text)
-	if err != nil {
-		return nil, err
-	}
-	if at.PageToken == "" {
-		at.begin(s.client.Now(), overlap(feed))
-	}
-	page, err := s.list(ctx, feed, at)
-	var refused *vendorhttp.Refused
-	if errors.As(err, &refused) && refused.Status == http.StatusBadRequest && at.PageToken != "" {
-		// A page token is good for its query alone, and for how long Google does not say: the query is made again.
-		at.PageToken, at.Asked = "", s.client.Now()
-		page, err = s.list(ctx, feed, at)
+	ahead := s.ahead()
+	at, page, err := s.page(ctx, feed, text)
+	if moved := s.ahead() - ahead; moved.Abs() > jitter {
+		// Our clock is not what it was taken for, as the answer shows: what was asked by it is thrown away.
+		at, page, err = s.page(ctx, feed, text)
 	}
 	if err != nil {
 		return nil, err
@@ -191,4 +187,30 @@ func (s *Source) poll(ctx context.Context, feed, text string) (*curfewv1.EventBa
 	}
 	batch.Cursor = at.String()
 	return batch, nil
+}
+
+// ahead is how far our clock was ahead of Google's at its last answer.
+func (s *Source) ahead() time.Duration { return s.client.Now().Sub(s.client.Time()) }
+
+// page reads the page that is next behind a cursor: of its query, or the first of a new one.
+func (s *Source) page(ctx context.Context, feed, text string) (cursor, *activities, error) {
+	at, err := s.parseCursor(text)
+	if err != nil {
+		return cursor{}, nil, err
+	}
+	if at.PageToken == "" {
+		at.begin(s.client.Time(), overlap(feed))
+	}
+	page, asked, err := s.list(ctx, feed, at)
+	var refused *vendorhttp.Refused
+	if errors.As(err, &refused) && refused.Status == http.StatusBadRequest && at.PageToken != "" {
+		// A page token is good for its query alone, and for how long Google does not say: the query is made again.
+		at.PageToken, at.Asked = "", s.client.Time().UTC().Truncate(time.Millisecond)
+		page, asked, err = s.list(ctx, feed, at)
+	}
+	if err != nil {
+		return cursor{}, nil, err
+	}
+	at.asked(asked)
+	return at, page, nil
 }

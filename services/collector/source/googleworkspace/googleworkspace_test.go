@@ -87,6 +87,7 @@ func (w *workspace) ServeHTTP(answer http.ResponseWriter, r *http.Request) {
 		return true
 	})
 	w.mu.Unlock()
+	answer.Header().Set("Date", now.UTC().Format(http.TimeFormat))
 	w.Google.ServeHTTP(answer, r)
 }
 

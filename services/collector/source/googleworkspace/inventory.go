@@ -6,6 +6,7 @@ package googleworkspace
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -61,6 +62,9 @@ func (s *Source) Observe(ctx context.Context, kind string) (*curfewv1.Inventory,
 	if err != nil {
 		return nil, fmt.Errorf("observe google_workspace %s: %w", kind, err)
 	}
+	if o.odd > maxFailed {
+		o.seen.Missing = append(o.seen.Missing, fmt.Sprintf("%d more entries that are not as they are documented", o.odd-maxFailed))
+	}
 	o.seen.Ended = timestamppb.New(s.client.Now())
 	return o.seen, nil
 }
@@ -70,6 +74,7 @@ type observation struct {
 	*Source
 	seen    *curfewv1.Inventory
 	entries map[string]int // by key, where it stands
+	odd     int            // entries that could not be read
 }
 
 // add adds an entry. A list that shifts while it is read may show a thing twice: the later sight counts.
@@ -87,13 +92,29 @@ func (o *observation) lacks(what string, err error) {
 	o.seen.Missing = append(o.seen.Missing, event.Clean(what+": "+err.Error()))
 }
 
+// strange notes an entry that cannot be read, by its id if that can be.
+func (o *observation) strange(what string, raw json.RawMessage) {
+	if o.odd++; o.odd > maxFailed {
+		return
+	}
+	var told struct {
+		ID         event.Scalar `json:"id"`
+		Assignment event.Scalar `json:"roleAssignmentId"`
+		Client     event.Scalar `json:"clientId"`
+		Code       event.Scalar `json:"codeId"`
+	}
+	// Where it is no object there is no id.
+	_ = json.Unmarshal(raw, &told)
+	o.lacks("one of "+what+", id "+cmp.Or(told.ID.Text, told.Assignment.Text, told.Client.Text, told.Code.Text, "unknown"), errOdd)
+}
+
 // whole reads a list of which the observation is nothing without its beginning; what broke off is missing.
 func whole[T any](ctx context.Context, o *observation, scope, address string, query url.Values, most int, what string, each func(T)) error {
 	count, err := readPages(ctx, o.Source, scope, address, query, most, func(page []T) {
 		for _, entry := range page {
 			each(entry)
 		}
-	})
+	}, func(raw json.RawMessage) { o.strange(what, raw) })
 	if err != nil && count == 0 {
 		return err
 	}
@@ -103,20 +124,41 @@ func whole[T any](ctx context.Context, o *observation, scope, address string, qu
 	return nil
 }
 
+// part is one list of each of many things.
+type part struct {
+	scope, what string
+	most        int
+	address     func(id string) string
+	// ofScope and of are how the thing itself is read that has the part.
+	ofScope string
+	of      func(id string) string
+}
+
 // parts reads a list of each of many things. What is refused of one is missing; where all are, that is the error. Where
-// many in a row are, the rest is not asked for.
-func parts[T any](ctx context.Context, o *observation, ids []string, scope, what string, most int, address func(id string) string, each func(id string, entry T)) error {
-	failed, read := 0, 0
+// many in a row are, the rest is not asked for. A thing whose list is not there is gone since it was listed, and what it
+// had with it, if it is not there itself: else the list is read once more.
+func parts[T any](ctx context.Context, o *observation, ids []string, p part, each func(id string, entry T)) error {
+	what := p.what
+	failed, read, vanished := 0, 0, 0
 	for i, id := range ids {
-		count, err := readPages(ctx, o.Source, scope, address(id), nil, most, func(page []T) {
-			for _, entry := range page {
-				each(id, entry)
+		list := func() (int, error) {
+			return readPages(ctx, o.Source, p.scope, p.address(id), nil, p.most, func(page []T) {
+				for _, entry := range page {
+					each(id, entry)
+				}
+			}, func(raw json.RawMessage) { o.strange(what+" "+id, raw) })
+		}
+		count, err := list()
+		if notThere(err) && count == 0 {
+			if vanished < maxFailed && o.vanished(ctx, p.ofScope, p.of(id)) {
+				vanished++
+				continue
 			}
-		})
+			_, err = list()
+		}
 		var noToken *tokenRefused
 		switch {
-		case err == nil || notThere(err) && count == 0:
-			// Or it is gone since it was listed, and what it had with it.
+		case err == nil:
 			failed = 0
 			read++
 			continue
@@ -131,7 +173,17 @@ func parts[T any](ctx context.Context, o *observation, ids []string, scope, what
 		failed++
 		o.lacks(what+" "+id, err)
 	}
+	if vanished == min(len(ids), maxFailed) && vanished > 0 {
+		// One may go at any time; that all of them did, or so many, is more likely not true.
+		o.seen.Missing = append(o.seen.Missing, fmt.Sprintf("%s: google says that %d of %d are gone since it listed them", what, vanished, len(ids)))
+	}
 	return nil
+}
+
+// vanished is whether a thing is not there, twice asked.
+func (o *observation) vanished(ctx context.Context, scope, address string) bool {
+	absent := func() bool { return notThere(o.read(ctx, scope, address, &struct{}{})) }
+	return absent() && o.client.Pause(ctx, moment) == nil && absent()
 }
 
 func (o *observation) people(ctx context.Context) error {
@@ -220,8 +272,8 @@ func (o *observation) memberships(ctx context.Context) error {
 	if err := o.eachGroup(ctx, func(g group) { ids = append(ids, g.ID) }); err != nil {
 		return err
 	}
-	return parts(ctx, o, ids, scopeGroups, "members of group", groupPage,
-		func(id string) string { return o.at("groups", id, "members") },
+	of := func(id string) string { return o.at("groups", id) }
+	return parts(ctx, o, ids, part{scopeGroups, "members of group", groupPage, func(id string) string { return of(id) + "/members" }, scopeGroups, of},
 		func(id string, m member) {
 			holder := event.Clean(cmp.Or(m.ID, m.Email))
 			if holder == "" {
@@ -250,7 +302,7 @@ func (o *observation) roles(ctx context.Context) error {
 		for _, r := range page {
 			names[r.ID] = event.Clean(r.Name)
 		}
-	})
+	}, func(raw json.RawMessage) { o.strange("roles", raw) })
 	if err != nil {
 		return err
 	}
@@ -278,12 +330,20 @@ func (o *observation) roles(ctx context.Context) error {
 // userIDs are the ids of all users.
 func (o *observation) userIDs(ctx context.Context) (ids []string, err error) {
 	query := url.Values{"customer": {"my_customer"}, "orderBy": {"email"}, "fields": {"kind,nextPageToken,users(id)"}}
-	err = whole(ctx, o, scopeUsers, o.at("users"), query, userPage, "people", func(u user) {
+	type known struct {
+		ID string `json:"id"`
+	}
+	err = whole(ctx, o, scopeUsers, o.at("users"), query, userPage, "people", func(u known) {
 		if u.ID != "" {
 			ids = append(ids, u.ID)
 		}
 	})
 	return ids, err
+}
+
+func (o *observation) ofUser(what, path string) part {
+	of := func(id string) string { return o.at("users", id) }
+	return part{scopeSecurity, what, 0, func(id string) string { return of(id) + path }, scopeUsers, of}
 }
 
 // apps reads which third-party apps each user has let in. Google says neither when nor whether they are used: the log of
@@ -293,8 +353,7 @@ func (o *observation) apps(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return parts(ctx, o, ids, scopeSecurity, "apps of user", 0,
-		func(id string) string { return o.at("users", id, "tokens") },
+	return parts(ctx, o, ids, o.ofUser("apps of user", "/tokens"),
 		func(id string, t token) {
 			client := event.Clean(cmp.Or(t.ClientID, t.DisplayText))
 			if client == "" {
@@ -324,8 +383,7 @@ func (o *observation) passwords(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return parts(ctx, o, ids, scopeSecurity, "application passwords of user", 0,
-		func(id string) string { return o.at("users", id, "asps") },
+	return parts(ctx, o, ids, o.ofUser("application passwords of user", "/asps"),
 		func(id string, p password) {
 			code := event.Clean(p.CodeID.String())
 			o.add(&curfewv1.Entry{Key: event.Clean(id) + "/" + code, Thing: &curfewv1.Entry_Credential{Credential: &curfewv1.Credential{

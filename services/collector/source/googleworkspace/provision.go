@@ -4,13 +4,16 @@
 package googleworkspace
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -19,21 +22,27 @@ import (
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
+// moment is how long after it what Google says is not there is asked for once more.
+const moment = time.Second
+
 // privilege is one kind of privilege: how it is read, given and taken. What give and take are told was read just now; give
 // is asked where it is not held at the level wanted, take where it is held. They return what came of it.
 type privilege struct {
 	read func(ctx context.Context, w *work, p *curfewv1.Privilege) error
 	give func(ctx context.Context, w *work, p *curfewv1.Privilege) (*curfewv1.Provisioned, error)
 	take func(ctx context.Context, w *work, p *curfewv1.Privilege) error
-	// restore puts back what was held before at another level; nil where there are no levels.
-	restore func(ctx context.Context, w *work, p *curfewv1.Privilege, prior *curfewv1.PrivilegeState) error
+	// restore makes it what it was before where it was held before, and says whether there was anything to do; nil where
+	// there are no levels.
+	restore func(ctx context.Context, w *work, p *curfewv1.Privilege, prior *curfewv1.PrivilegeState) (changed bool, err error)
+	// finish completes what was given earlier and broke off; nil where nothing can.
+	finish func(ctx context.Context, w *work, p *curfewv1.Privilege)
 	// residual is what outlives the end.
 	residual string
 }
 
 func (s *Source) privileges() map[string]privilege {
 	return map[string]privilege{
-		"group":       {read: readGroup, give: giveGroup, take: takeGroup, restore: restoreGroup, residual: groupResidual},
+		"group":       {read: readGroup, give: giveGroup, take: takeGroup, restore: restoreGroup, finish: finishGroup, residual: groupResidual},
 		"admin_role":  {read: readRole, give: giveRole, take: takeRole, residual: roleResidual},
 		"oauth_token": {read: readToken, give: giveToken, take: takeToken},
 	}
@@ -54,6 +63,8 @@ type work struct {
 	group *group
 	// strange is whether holder or group go by another address now than the privilege says, which they never had.
 	strange bool
+	// endRead is whether state has when Google ends it, be it never.
+	endRead bool
 }
 
 // note adds a call as it is told: without its query, which may hold an e-mail.
@@ -78,6 +89,19 @@ func (w *work) get(ctx context.Context, scope, address string, into any) error {
 	err := w.read(ctx, scope, address, into)
 	w.note(http.MethodGet, address, err)
 	return err
+}
+
+// certain is get, but what is not there is asked for once more, a moment later: Google is known to answer 404 for things
+// that exist, and one such answer must not make anything count as gone.
+func (w *work) certain(ctx context.Context, scope, address string, into any) error {
+	err := w.get(ctx, scope, address, into)
+	if !notThere(err) {
+		return err
+	}
+	if err := w.client.Pause(ctx, moment); err != nil {
+		return err
+	}
+	return w.get(ctx, scope, address, into)
 }
 
 // change makes a change. After an error other than a refusal below 500 it may have been made or not.
@@ -164,14 +188,18 @@ func (s *Source) grant(ctx context.Context, p *curfewv1.Privilege) (*curfewv1.Pr
 	case gone(w.state), w.strange:
 		return w.outcome(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_GONE), nil
 	case w.state.GetPresence() == curfewv1.Presence_PRESENCE_PRESENT && rank(w.state.GetLevel()) >= rank(p.GetLevel()):
+		if kind.finish != nil {
+			kind.finish(ctx, w, p)
+		}
 		return w.outcome(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_ALREADY), nil
 	}
 	return kind.give(ctx, w, p)
 }
 
-// Revoke makes it what it was before: what prior shows at the same level stays, at another level it is put back if the
-// privilege's is what is there now, and otherwise it is taken away, whatever name the ids go by now. An owner of a group
-// who was none before is taken out of it like a member.
+// Revoke makes it what it was before: what prior shows at the same level or a higher one stays, a lower level is put back
+// if the privilege's is what is there now, with the end that it had, and otherwise it is taken away, whatever name the ids
+// go by now. What would have ended meanwhile is taken away too. It raises nobody. An owner of a group who was none before
+// is taken out of it like a member.
 func (s *Source) Revoke(ctx context.Context, p *curfewv1.Privilege, prior *curfewv1.PrivilegeState) (*curfewv1.Provisioned, error) {
 	revoked, err := s.revoke(ctx, p, prior)
 	if err != nil {
@@ -185,22 +213,20 @@ func (s *Source) revoke(ctx context.Context, p *curfewv1.Privilege, prior *curfe
 	if err != nil {
 		return nil, err
 	}
-	before := prior.GetPresence() == curfewv1.Presence_PRESENCE_PRESENT
+	before, changed := prior.GetPresence() == curfewv1.Presence_PRESENCE_PRESENT, true
 	switch {
 	case gone(w.state):
 		return w.outcome(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_GONE), nil
 	case w.state.GetPresence() != curfewv1.Presence_PRESENCE_PRESENT,
-		before && kind.restore == nil,
-		// It was so before, or somebody has changed it since: neither is ours to undo.
-		before && (rank(prior.GetLevel()) == rank(p.GetLevel()) || rank(w.state.GetLevel()) != rank(p.GetLevel())):
+		before && kind.restore == nil:
 		return w.outcome(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_ALREADY), nil
 	case before:
-		err = kind.restore(ctx, w, p, prior)
+		changed, err = kind.restore(ctx, w, p, prior)
 	default:
 		err = kind.take(ctx, w, p)
 	}
 	if notThere(err) {
-		// Somebody was faster, or holder or resource are gone since they were read.
+		// Somebody was faster, or holder or resource are gone since they were read, or it is not true.
 		again, _, readErr := s.look(ctx, p)
 		if readErr != nil {
 			return nil, readErr
@@ -216,6 +242,9 @@ func (s *Source) revoke(ctx context.Context, p *curfewv1.Privilege, prior *curfe
 	if err != nil {
 		return nil, err
 	}
+	if !changed {
+		return w.outcome(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_ALREADY), nil
+	}
 	done := w.outcome(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_DONE)
 	done.Residual = kind.residual
 	return done, nil
@@ -225,7 +254,7 @@ func (s *Source) revoke(ctx context.Context, p *curfewv1.Privilege, prior *curfe
 // address that a user had as an alias. That it gives no id to somebody else is not confirmed.
 func (w *work) holder(ctx context.Context, p *curfewv1.Privilege) error {
 	var u user
-	err := w.get(ctx, scopeUsers, w.at("users", p.GetHolder()), &u)
+	err := w.certain(ctx, scopeUsers, w.at("users", p.GetHolder()), &u)
 	switch {
 	case notThere(err):
 		w.state.Holder = curfewv1.Presence_PRESENCE_ABSENT
@@ -272,28 +301,20 @@ func (s *Source) endSessions(ctx context.Context, holder string) (*curfewv1.Prov
 	w := &work{Source: s}
 	err := w.change(ctx, scopeSecurity, http.MethodPost, w.at("users", holder, "signOut"), nil)
 	if notThere(err) {
-		return w.outcome(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_GONE), nil
-	}
-	// Each is ended by itself: that one cannot be leaves no other open.
-	errs := []error{err}
-	var tokens listing[token]
-	if err := w.get(ctx, scopeSecurity, w.at("users", holder, "tokens"), &tokens); err != nil {
-		errs = append(errs, err)
-	}
-	for _, t := range tokens.Items {
-		errs = append(errs, unlessGone(w.change(ctx, scopeSecurity, http.MethodDelete, w.at("users", holder, "tokens", t.ClientID), nil)))
-	}
-	var passwords listing[password]
-	if err := w.get(ctx, scopeSecurity, w.at("users", holder, "asps"), &passwords); err != nil {
-		errs = append(errs, err)
-	}
-	for _, p := range passwords.Items {
-		errs = append(errs, unlessGone(w.change(ctx, scopeSecurity, http.MethodDelete, w.at("users", holder, "asps", p.CodeID.String()), nil)))
-	}
-	for _, err := range errs {
-		if err != nil {
+		if err := w.client.Pause(ctx, moment); err != nil {
 			return nil, err
 		}
+		if notThere(w.get(ctx, scopeUsers, w.at("users", holder), &user{})) {
+			return w.outcome(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_GONE), nil
+		}
+		err = w.change(ctx, scopeSecurity, http.MethodPost, w.at("users", holder, "signOut"), nil)
+	}
+	// Each is ended by itself: that one cannot be leaves no other open.
+	err = cmp.Or(err,
+		endAll(ctx, w, w.at("users", holder, "tokens"), func(t token) string { return t.ClientID }),
+		endAll(ctx, w, w.at("users", holder, "asps"), func(p password) string { return p.CodeID.String() }))
+	if err != nil {
+		return nil, err
 	}
 	done := w.outcome(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_DONE)
 	// Not confirmed.
@@ -301,10 +322,33 @@ func (s *Source) endSessions(ctx context.Context, holder string) (*curfewv1.Prov
 	return done, nil
 }
 
-// unlessGone is err, but nil where it says that what was to end is not there.
-func unlessGone(err error) error {
-	if notThere(err) {
-		return nil
+// endAll ends all that is in a list. What is not there when it is to end is gone if a second list has it no more. The
+// error is the first; the rest was ended all the same.
+func endAll[T any](ctx context.Context, w *work, list string, id func(T) string) error {
+	for again := false; ; again = true {
+		var ids []string
+		var first error
+		_, err := readPages(ctx, w.Source, scopeSecurity, list, nil, 0, func(page []T) {
+			for _, entry := range page {
+				ids = append(ids, id(entry))
+			}
+		}, func(json.RawMessage) { first = errOdd })
+		w.note(http.MethodGet, list, err)
+		first = cmp.Or(err, first)
+		unsure := false
+		for _, id := range ids {
+			err := w.change(ctx, scopeSecurity, http.MethodDelete, list+"/"+url.PathEscape(id), nil)
+			if notThere(err) && !again {
+				unsure = true
+				continue
+			}
+			first = cmp.Or(first, err)
+		}
+		if first != nil || !unsure {
+			return first
+		}
+		if err := w.client.Pause(ctx, moment); err != nil {
+			return err
+		}
 	}
-	return err
 }

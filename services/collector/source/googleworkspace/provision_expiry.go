@@ -68,6 +68,7 @@ func (w *work) readExpiry(ctx context.Context) error {
 		w.tell("when Google ends it could not be read")
 		return ctx.Err()
 	}
+	w.endRead = true
 	for _, role := range found.Roles {
 		if role.Name == "MEMBER" {
 			w.state.ExpiresAt = event.ParseTime(role.ExpiryDetail.ExpireTime)

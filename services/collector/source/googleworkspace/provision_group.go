@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/curfewhq/curfew/internal/vendorhttp"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
@@ -33,7 +34,8 @@ func rank(level string) int {
 	return slices.Index(levels, strings.ToLower(level))
 }
 
-// readGroup reads the holder, the group, and whether the holder is in it: directly, and by a group within it.
+// readGroup reads the holder, the group, and whether the holder is in it: directly, and by a group within it. That they
+// are not in it is what two reads agree on: of the member, and of hasMember or else of all members.
 // https://developers.google.com/workspace/admin/directory/reference/rest/v1/members
 func readGroup(ctx context.Context, w *work, p *curfewv1.Privilege) error {
 	if rank(p.GetLevel()) < 0 {
@@ -58,14 +60,7 @@ func readGroup(ctx context.Context, w *work, p *curfewv1.Privilege) error {
 	case m.ID != p.GetHolder():
 		return errors.New("read member: the answer is of another one")
 	default:
-		w.state.Presence, w.state.Level = curfewv1.Presence_PRESENCE_PRESENT, level(m.Role)
-		if w.user == nil {
-			// No account of the Workspace, and a member all the same: somebody from outside.
-			w.state.Holder, w.state.Detail = curfewv1.Presence_PRESENCE_UNSPECIFIED, "the holder is no account of this Workspace"
-		}
-	}
-	if w.state.GetHolder() == curfewv1.Presence_PRESENCE_ABSENT {
-		return nil
+		w.isMember(m)
 	}
 	if err := w.nested(ctx, p); err != nil {
 		return err
@@ -73,11 +68,20 @@ func readGroup(ctx context.Context, w *work, p *curfewv1.Privilege) error {
 	return w.readExpiry(ctx)
 }
 
+// isMember notes what the holder is in the group.
+func (w *work) isMember(m member) {
+	w.state.Presence, w.state.Level = curfewv1.Presence_PRESENCE_PRESENT, level(m.Role)
+	if w.user == nil {
+		// No account of the Workspace, and a member all the same: somebody from outside.
+		w.state.Holder, w.state.Detail = curfewv1.Presence_PRESENCE_UNSPECIFIED, "the holder is no account of this Workspace"
+	}
+}
+
 // readGroupItself reads whether the group exists under the name that the privilege gives: its e-mail, one that it had,
 // which Google keeps as an alias, or its display name.
 func (w *work) readGroupItself(ctx context.Context, p *curfewv1.Privilege) error {
 	var g group
-	err := w.get(ctx, scopeGroups, w.at("groups", p.GetResource()), &g)
+	err := w.certain(ctx, scopeGroups, w.at("groups", p.GetResource()), &g)
 	switch {
 	case notThere(err):
 		w.state.Resource = curfewv1.Presence_PRESENCE_ABSENT
@@ -101,7 +105,9 @@ func (w *work) readGroupItself(ctx context.Context, p *curfewv1.Privilege) error
 }
 
 // nested looks for groups within the group by which the holder is in it too. hasMember answers for all depths at once,
-// and for a direct member always yes, so it is asked of each group within.
+// and for a direct member always yes, so it is asked of each group within. It looks for the holder too where the read of
+// the member did not find them, and there goes through all members unless hasMember says at once that they are in it by
+// no way.
 func (w *work) nested(ctx context.Context, p *curfewv1.Privilege) error {
 	direct := w.state.GetPresence() == curfewv1.Presence_PRESENCE_PRESENT
 	if !direct {
@@ -109,25 +115,28 @@ func (w *work) nested(ctx context.Context, p *curfewv1.Privilege) error {
 			return nil
 		}
 	}
-	if count, err := strconv.Atoi(w.group.DirectMembersCount); err == nil && count > maxNested {
+	if count, err := strconv.Atoi(w.group.DirectMembersCount); direct && err == nil && count > maxNested {
 		w.tell(fmt.Sprintf("the group has %d members: not looked for groups among them that hold the holder", count))
-		if !direct {
-			w.state.Via = append(w.state.Via, "a group within it")
-		}
 		return nil
 	}
 	var within []member
 	list := w.at("groups", p.GetResource(), "members")
 	_, err := readPages(ctx, w.Source, scopeMembers, list, nil, groupPage, func(page []member) {
 		for _, m := range page {
+			if m.ID == p.GetHolder() && !direct {
+				w.isMember(m)
+			}
 			if m.Type != "USER" {
 				within = append(within, m)
 			}
 		}
-	})
+	}, nil)
 	w.note(http.MethodGet, list, err)
 	if err != nil {
 		return err
+	}
+	if w.state.GetHolder() == curfewv1.Presence_PRESENCE_ABSENT {
+		return nil
 	}
 	for _, m := range within {
 		switch m.Type {
@@ -166,6 +175,7 @@ func giveGroup(ctx context.Context, w *work, p *curfewv1.Privilege) (*curfewv1.P
 		return w.outcome(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_DONE), nil
 	}
 	err := w.change(ctx, scopeMembers, http.MethodPost, w.at("groups", p.GetResource(), "members"), map[string]string{"id": p.GetHolder(), "role": wanted})
+	w.begin(p, err)
 	if wasThere(err) {
 		// Somebody was faster, or this was asked before and the answer was lost. It may be there at a lower level.
 		var m member
@@ -183,11 +193,36 @@ func giveGroup(ctx context.Context, w *work, p *curfewv1.Privilege) (*curfewv1.P
 	if err != nil {
 		return nil, err
 	}
-	if p.GetExpiresAt() != nil && w.config.NativeExpiry && wanted == "MEMBER" {
-		// The second belt. Where it does not hold, the calls say so; the first one does.
-		_ = w.setExpiry(ctx, p.GetExpiresAt())
-	}
+	w.endNew(ctx, p)
 	return w.outcome(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_DONE), nil
+}
+
+// begin notes whether a membership that was asked for may be ours: it is unless Google refused it.
+func (w *work) begin(p *curfewv1.Privilege, err error) {
+	var refused *vendorhttp.Refused
+	if errors.As(err, &refused) && refused.Status < http.StatusInternalServerError {
+		w.begun.Delete(begunKey(p))
+		return
+	}
+	w.begun.Store(begunKey(p), struct{}{})
+}
+
+func begunKey(p *curfewv1.Privilege) string { return p.GetResource() + "/" + p.GetHolder() }
+
+// endNew makes Google end a membership that we made. It is the second belt: where it does not hold, the calls say so, and
+// the next Grant tries again; the first belt does hold.
+func (w *work) endNew(ctx context.Context, p *curfewv1.Privilege) {
+	if p.GetExpiresAt() != nil && w.config.NativeExpiry && rank(p.GetLevel()) == 0 && w.setExpiry(ctx, p.GetExpiresAt()) != nil {
+		return
+	}
+	w.begun.Delete(begunKey(p))
+}
+
+// finishGroup gives a membership its end that we made and whose answer was lost. One that was there before gets none.
+func finishGroup(ctx context.Context, w *work, p *curfewv1.Privilege) {
+	if _, ours := w.begun.Load(begunKey(p)); ours && rank(w.state.GetLevel()) == 0 && w.endRead && w.state.GetExpiresAt() == nil {
+		w.endNew(ctx, p)
+	}
 }
 
 func (w *work) setLevel(ctx context.Context, p *curfewv1.Privilege, role string) error {
@@ -199,16 +234,31 @@ func takeGroup(ctx context.Context, w *work, p *curfewv1.Privilege) error {
 	return w.change(ctx, scopeMembers, http.MethodDelete, w.at("groups", p.GetResource(), "members", p.GetHolder()), nil)
 }
 
-// restoreGroup puts back the level that the holder had, and the end that Google knew of.
-func restoreGroup(ctx context.Context, w *work, p *curfewv1.Privilege, prior *curfewv1.PrivilegeState) error {
-	if rank(prior.GetLevel()) < 0 {
-		return errors.New("the level before is none of a group")
+// restoreGroup puts back the level that the holder had, and the end that Google knew of; where that end is over, the
+// holder is taken out. It may be asked again after it broke off between the two.
+func restoreGroup(ctx context.Context, w *work, p *curfewv1.Privilege, prior *curfewv1.PrivilegeState) (changed bool, err error) {
+	had, given, has := rank(prior.GetLevel()), rank(p.GetLevel()), rank(w.state.GetLevel())
+	end := prior.GetExpiresAt()
+	switch {
+	case had >= given || has != given && has != had:
+		// Nothing was given, or somebody has changed it since: neither is ours to undo.
+		return false, nil
+	case had < 0:
+		return false, errors.New("the level before is none of a group")
+	case has == had && (end == nil || !w.config.NativeExpiry || w.state.GetExpiresAt() != nil):
+		// It is back already, with its end or with one that somebody gave it since.
+		return false, nil
+	case has == had && !w.endRead:
+		return false, errors.New("whether the end before is back could not be read")
 	}
-	if err := w.setLevel(ctx, p, strings.ToUpper(levels[rank(prior.GetLevel())])); err != nil {
-		return err
+	if end != nil && !end.AsTime().After(w.client.Time()) {
+		return true, takeGroup(ctx, w, p)
 	}
-	if prior.GetExpiresAt() != nil && w.config.NativeExpiry {
-		return w.setExpiry(ctx, prior.GetExpiresAt())
+	if has == given {
+		err = w.setLevel(ctx, p, strings.ToUpper(levels[had]))
 	}
-	return nil
+	if err == nil && end != nil && w.config.NativeExpiry {
+		err = w.setExpiry(ctx, end)
+	}
+	return true, err
 }

@@ -4,6 +4,7 @@
 package googleworkspace
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -26,7 +27,7 @@ func readRole(ctx context.Context, w *work, p *curfewv1.Privilege) error {
 		return err
 	}
 	var r role
-	err := w.get(ctx, scopeAssign, w.at("customer", "my_customer", "roles", p.GetResource()), &r)
+	err := w.certain(ctx, scopeAssign, w.at("customer", "my_customer", "roles", p.GetResource()), &r)
 	switch {
 	case notThere(err):
 		w.state.Resource = curfewv1.Presence_PRESENCE_ABSENT
@@ -74,7 +75,7 @@ func (w *work) assignments(ctx context.Context, p *curfewv1.Privilege) (own []st
 				own = append(own, a.ID)
 			}
 		}
-	})
+	}, nil)
 	w.note(http.MethodGet, list, err)
 	return own, err
 }
@@ -105,16 +106,12 @@ func giveRole(ctx context.Context, w *work, p *curfewv1.Privilege) (*curfewv1.Pr
 	return w.outcome(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_DONE), nil
 }
 
-// takeRole ends the holder's own assignments of the role in this scope, as the list has them now.
+// takeRole ends the holder's own assignments of the role in this scope, as the list has them now. The error is the first;
+// the others were ended all the same.
 func takeRole(ctx context.Context, w *work, p *curfewv1.Privilege) error {
 	own, err := w.assignments(ctx, p)
-	if err != nil {
-		return err
-	}
 	for _, id := range own {
-		if err := w.change(ctx, scopeAssign, http.MethodDelete, w.at("customer", "my_customer", "roleassignments", id), nil); err != nil {
-			return err
-		}
+		err = cmp.Or(err, w.change(ctx, scopeAssign, http.MethodDelete, w.at("customer", "my_customer", "roleassignments", id), nil))
 	}
-	return nil
+	return err
 }

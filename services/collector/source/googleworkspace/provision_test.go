@@ -4,11 +4,8 @@
 package googleworkspace
 
 import (
-	"context"
 	"fmt"
-	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -349,67 +346,5 @@ func TestEndSessions(t *testing.T) {
 	}
 	if _, err := s.EndSessions(t.Context(), "anna@example.com"); err == nil {
 		t.Error("by e-mail: got no error, want one")
-	}
-}
-
-// What answers 404 without being Google is no proof that something is gone.
-func TestNotFoundIsGooglesToSay(t *testing.T) {
-	for _, body := range []string{"", "<html>404</html>", `{"error":"not_found"}`, `{"error":{"code":404,"errors":[{"reason":"gone fishing"}]}}`} {
-		source, _ := recorder(t, func(w http.ResponseWriter, _ url.Values, _ int) {
-			w.WriteHeader(http.StatusNotFound)
-			_, _ = w.Write([]byte(body))
-		})
-		for _, kind := range source.Privileges() {
-			if state, err := source.Read(t.Context(), &curfewv1.Privilege{Kind: kind, Holder: anna, Resource: finance}); err == nil {
-				t.Errorf("%s, body %q: got %v, want an error", kind, body, state)
-			}
-		}
-	}
-}
-
-// Somebody may be faster between our read and our change.
-func TestSomebodyIsFaster(t *testing.T) {
-	admin := &curfewv1.Privilege{Kind: "admin_role", Holder: anna, Resource: helpdesk}
-	for _, test := range []struct {
-		name   string
-		p      *curfewv1.Privilege
-		level  string // what the other makes it
-		held   bool
-		revoke bool
-		want   curfewv1.ProvisionOutcome
-		end    string
-	}{
-		{"a role", admin, "", true, false, curfewv1.ProvisionOutcome_PROVISION_OUTCOME_ALREADY, ""},
-		{"a member", inGroup(anna, "", ""), "member", true, false, curfewv1.ProvisionOutcome_PROVISION_OUTCOME_ALREADY, "member"},
-		{"a member at a lower level", inGroup(anna, "", "owner"), "member", true, false, curfewv1.ProvisionOutcome_PROVISION_OUTCOME_DONE, "owner"},
-		{"a role taken", admin, "", false, true, curfewv1.ProvisionOutcome_PROVISION_OUTCOME_ALREADY, ""},
-		{"a member taken out", inGroup(anna, "", ""), "member", false, true, curfewv1.ProvisionOutcome_PROVISION_OUTCOME_ALREADY, ""},
-		{"an app put out", &curfewv1.Privilege{Kind: "oauth_token", Holder: anna, Resource: mailMagic}, "", false, true, curfewv1.ProvisionOutcome_PROVISION_OUTCOME_ALREADY, ""},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			o := newOrganisation(0, "invented")
-			o.Hold(test.p, "member", test.revoke)
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if r.Method == http.MethodPost || r.Method == http.MethodDelete {
-					o.Hold(test.p, test.level, test.held)
-				}
-				o.ServeHTTP(w, r)
-			}))
-			t.Cleanup(server.Close)
-			s := newSource(t, sourcetest.Options{URL: server.URL, Token: "invented", Impatient: true})
-			ask := s.Grant
-			if test.revoke {
-				ask = func(ctx context.Context, p *curfewv1.Privilege) (*curfewv1.Provisioned, error) {
-					return s.Revoke(ctx, p, nil)
-				}
-			}
-			made, err := ask(t.Context(), test.p)
-			if err != nil || made.GetOutcome() != test.want {
-				t.Errorf("got %v, %v, want %v", made, err, test.want)
-			}
-			if level, held := o.Holds(test.p); held == test.revoke || level != test.end {
-				t.Errorf("got it held: %v, at level %q", held, level)
-			}
-		})
 	}
 }

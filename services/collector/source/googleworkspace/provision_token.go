@@ -14,7 +14,8 @@ import (
 // appsPage is where an administrator sees what apps may do.
 const appsPage = "https://admin.google.com/ac/owl"
 
-// readToken reads the holder, and whether they have let the app in. An app is no object of the Directory, so whether it
+// readToken reads the holder, and whether they have let the app in: not where neither the app's token nor the list of all
+// tokens shows it. An app is no object of the Directory, so whether it
 // exists nobody can ask.
 // https://developers.google.com/workspace/admin/directory/reference/rest/v1/tokens/get
 func readToken(ctx context.Context, w *work, p *curfewv1.Privilege) error {
@@ -29,7 +30,19 @@ func readToken(ctx context.Context, w *work, p *curfewv1.Privilege) error {
 	err := w.get(ctx, scopeSecurity, w.at("users", p.GetHolder(), "tokens", p.GetResource()), &t)
 	switch {
 	case notThere(err):
-		return nil
+		found := false
+		list := w.at("users", p.GetHolder(), "tokens")
+		_, err := readPages(ctx, w.Source, scopeSecurity, list, nil, 0, func(page []token) {
+			for _, listed := range page {
+				if listed.ClientID == p.GetResource() {
+					t, found = listed, true
+				}
+			}
+		}, nil)
+		w.note(http.MethodGet, list, err)
+		if err != nil || !found {
+			return err
+		}
 	case err != nil:
 		return err
 	case t.ClientID != p.GetResource():

@@ -29,6 +29,8 @@ const (
 	// believed. That Google ends the channels of this API after six hours is not confirmed.
 	channelLife    = time.Hour
 	maxChannelLife = 7 * 24 * time.Hour
+	// aheadOf is how far the clock of the one who opened a channel may be ahead of that of the one who is pushed to.
+	aheadOf = time.Hour
 )
 
 // Webhooks returns the applications whose activities are pushed: all that are read, where there is a secret for it.
@@ -42,31 +44,46 @@ func (s *Source) Webhooks() []string {
 // MaxWebhook bounds the body of a push message in bytes.
 func (s *Source) MaxWebhook() int64 { return maxWebhook }
 
-// Receive believes a push message whose channel has the token that only we can make for it, and gives its activity as it
-// came; the first message of a channel has none. Google signs nothing and says not when a message was sent:
+// Receive believes a push message whose channel has the token that only we can make for it, for as long as a channel
+// lives at most, and gives its activity as it came; the first message of a channel has none. Google signs nothing and says not when a message was sent:
 // https://developers.google.com/workspace/admin/reports/v1/guides/push. The error is a *vendorhttp.Unbelieved, or says
 // that the secret cannot be read.
 func (s *Source) Receive(delivery vendorhttp.Delivery) (*vendorhttp.Accepted, error) {
 	if !s.config.ChannelSecret.IsSet() {
 		return nil, &vendorhttp.Unbelieved{Reason: "foreign", Detail: "no channel was opened: there is no channel_secret"}
 	}
+	if delivery.Method != http.MethodPost {
+		return nil, &vendorhttp.Unbelieved{Reason: "foreign", Detail: "push messages are POSTed"}
+	}
 	secret, err := s.config.ChannelSecret.Value()
 	if err != nil {
 		return nil, fmt.Errorf("receive google_workspace: channel_secret: %w", err)
 	}
-	channel := delivery.Header.Get("X-Goog-Channel-ID")
-	if channel == "" {
+	channels, tokens := delivery.Header.Values("X-Goog-Channel-ID"), delivery.Header.Values("X-Goog-Channel-Token")
+	switch {
+	case len(channels) > 1 || len(tokens) > 1:
+		return nil, &vendorhttp.Unbelieved{Reason: "forged", Detail: "it has several channels or tokens"}
+	case len(channels) == 0 || channels[0] == "":
 		return nil, &vendorhttp.Unbelieved{Reason: "unsigned", Detail: "it names no channel"}
+	case len(tokens) == 0:
+		return nil, &vendorhttp.Unbelieved{Reason: "unsigned", Detail: "it has no token"}
+	case tokens[0] != strings.ToLower(tokens[0]):
+		return nil, &vendorhttp.Unbelieved{Reason: "forged", Detail: "the token is not in lower case, as ours are"}
 	}
-	if err := vendorhttp.CheckHMAC(secret, delivery.Header.Get("X-Goog-Channel-Token"), "", []byte(channel)); err != nil {
+	channel := channels[0]
+	if err := vendorhttp.CheckHMAC(secret, tokens[0], "", []byte(channel)); err != nil {
 		return nil, err
 	}
-	application, _, _ := strings.Cut(channel, "-")
+	application, opened, _ := strings.Cut(channel, "-")
 	if !slices.Contains(s.config.Applications, application) {
 		return nil, &vendorhttp.Unbelieved{Reason: "foreign", Detail: "its channel is of an application that is not read"}
 	}
+	if err := checkOpened(opened, delivery.Received); err != nil {
+		return nil, err
+	}
 	accepted := &vendorhttp.Accepted{
-		Feed: application,
+		Logged: true,
+		Feed:   application,
 		// That a message which Google repeats has the same number is not confirmed; the ids of its events are the same.
 		Key: event.ContentKey(channel, delivery.Header.Get("X-Goog-Message-Number"), event.Digest(delivery.Body)),
 	}
@@ -78,12 +95,28 @@ func (s *Source) Receive(delivery vendorhttp.Delivery) (*vendorhttp.Accepted, er
 	return accepted, nil
 }
 
-// newChannel is the id and the token of a new channel for an application.
-func newChannel(secret, application string) (id, token string) {
-	random := make([]byte, 16)
+// checkOpened wants what stands behind the application in a channel's id to be a time since which a channel may have
+// lived: a token that leaked is of no use for ever. The error is an *vendorhttp.Unbelieved.
+func checkOpened(text string, now time.Time) error {
+	text, _, _ = strings.Cut(text, "-")
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return &vendorhttp.Unbelieved{Reason: "stale", Detail: "its channel says not when it was opened"}
+	}
+	// Compared as seconds: beyond some centuries a duration runs over.
+	if seconds < now.Add(-maxChannelLife).Unix() || seconds > now.Add(aheadOf).Unix() {
+		return &vendorhttp.Unbelieved{Reason: "stale", Detail: fmt.Sprintf("its channel was opened more than %v ago, or is to be opened yet", maxChannelLife)}
+	}
+	return nil
+}
+
+// newChannel is the id and the token of a new channel for an application: the id has when it was opened, and is 64
+// characters long at most.
+func newChannel(secret, application string, opened time.Time) (id, token string) {
+	random := make([]byte, 12)
 	// It does not fail: https://pkg.go.dev/crypto/rand#Read.
 	_, _ = rand.Read(random)
-	id = application + "-" + hex.EncodeToString(random)
+	id = fmt.Sprintf("%s-%d-%s", application, opened.Unix(), hex.EncodeToString(random))
 	return id, channelToken(secret, id)
 }
 
@@ -120,7 +153,7 @@ func (s *Source) openChannel(ctx context.Context, feed, address string) (*channe
 	if err != nil {
 		return nil, fmt.Errorf("channel_secret: %w", err)
 	}
-	id, token := newChannel(secret, feed)
+	id, token := newChannel(secret, feed, s.client.Time())
 	body, err := json.Marshal(map[string]any{"id": id, "type": "web_hook", "address": address, "token": token, "payload": true})
 	if err != nil {
 		return nil, errors.New("write request: the address is no text")

@@ -41,7 +41,7 @@ func TestWebhooks(t *testing.T) {
 	sourcetest.Webhooks(t, sourcetest.WebhookCase{
 		New: func(t *testing.T, secret string) sourcetest.Listener { return pushed(t, "http://127.0.0.1:1", secret) },
 		Deliver: func(_ *testing.T, secret string, at time.Time, n int, records ...[]byte) vendorhttp.Delivery {
-			const id = "login-0123456789abcdef"
+			id := fmt.Sprintf("login-%d-0123456789abcdef", at.Unix())
 			return delivery(fake.GooglePush{Channel: id, Token: channelToken(secret, id), Number: n, Activity: records[0]}, at)
 		},
 		Records:  [][]byte{fake.GoogleActivity{Number: 1}.JSON(), file.JSON(), []byte(`{"kind":"admin#reports#activity"}`)},
@@ -53,13 +53,13 @@ func TestWebhooks(t *testing.T) {
 
 func TestReceiveIsOfOurChannels(t *testing.T) {
 	source := pushed(t, "http://127.0.0.1:1", "invented-secret")
-	id, token := newChannel("invented-secret", "calendar")
+	id, token := newChannel("invented-secret", "calendar", time.Now())
 	_, err := source.Receive(delivery(fake.GooglePush{Channel: id, Token: token}, time.Now()))
 	if err == nil || !strings.HasPrefix(err.Error(), "foreign") {
 		t.Errorf("of an application that is not read: got error %v, want foreign", err)
 	}
 	// The token of one channel opens no other.
-	id, _ = newChannel("invented-secret", "login")
+	id, _ = newChannel("invented-secret", "login", time.Now())
 	if _, err := source.Receive(delivery(fake.GooglePush{Channel: id, Token: token}, time.Now())); err == nil || !strings.HasPrefix(err.Error(), "forged") {
 		t.Errorf("the token of another channel: got error %v, want forged", err)
 	}
@@ -67,6 +67,50 @@ func TestReceiveIsOfOurChannels(t *testing.T) {
 	broken.config.ChannelSecret = config.Secret{Env: "CURFEW_TEST_NO_SUCH_SECRET"}
 	if _, err := broken.Receive(delivery(fake.GooglePush{Channel: id, Token: token}, time.Now())); err == nil {
 		t.Error("a secret that cannot be read: got no error, want one")
+	}
+}
+
+// A token is of no use beyond the life of a channel, and nothing but a message of a channel is one.
+func TestReceiveIsOfNow(t *testing.T) {
+	source := pushed(t, "http://127.0.0.1:1", "invented-secret")
+	now := time.Now()
+	id, token := newChannel("invented-secret", "login", now)
+	push := fake.GooglePush{Channel: id, Token: token, Number: 1, Activity: fake.GoogleActivity{}.JSON()}
+	old := "login-0123456789abcdef0123456789abcdef"
+	for _, test := range []struct {
+		name   string
+		at     time.Time
+		change func(d *vendorhttp.Delivery)
+		want   string
+	}{
+		{"sound", now, func(*vendorhttp.Delivery) {}, ""},
+		{"seven days", now.Add(maxChannelLife - time.Minute), func(*vendorhttp.Delivery) {}, ""},
+		{"older", now.Add(maxChannelLife + time.Minute), func(*vendorhttp.Delivery) {}, "stale"},
+		{"a year", now.Add(365 * 24 * time.Hour), func(*vendorhttp.Delivery) {}, "stale"},
+		{"our clock is behind that of the one who opened it", now.Add(-time.Minute), func(*vendorhttp.Delivery) {}, ""},
+		{"opened in a day", now.Add(-24 * time.Hour), func(*vendorhttp.Delivery) {}, "stale"},
+		{"opened nobody says when", now, func(d *vendorhttp.Delivery) {
+			d.Header["X-Goog-Channel-Id"], d.Header["X-Goog-Channel-Token"] = []string{old}, []string{channelToken("invented-secret", old)}
+		}, "stale"},
+		{"upper case", now, func(d *vendorhttp.Delivery) {
+			d.Header.Set("X-Goog-Channel-Token", strings.ToUpper(token))
+		}, "forged"},
+		{"a second token", now, func(d *vendorhttp.Delivery) { d.Header.Add("X-Goog-Channel-Token", token) }, "forged"},
+		{"a second channel", now, func(d *vendorhttp.Delivery) { d.Header.Add("X-Goog-Channel-ID", id) }, "forged"},
+		{"no token", now, func(d *vendorhttp.Delivery) { d.Header.Del("X-Goog-Channel-Token") }, "unsigned"},
+		{"no channel", now, func(d *vendorhttp.Delivery) { d.Header.Del("X-Goog-Channel-ID") }, "unsigned"},
+		{"another time in the id", now, func(d *vendorhttp.Delivery) {
+			d.Header.Set("X-Goog-Channel-ID", strings.Replace(id, "login-1", "login-2", 1))
+		}, "forged"},
+		{"asked", now, func(d *vendorhttp.Delivery) { d.Method = http.MethodGet }, "foreign"},
+		{"put", now, func(d *vendorhttp.Delivery) { d.Method = http.MethodPut }, "foreign"},
+	} {
+		d := delivery(push, test.at)
+		test.change(&d)
+		_, err := source.Receive(d)
+		if (err == nil) != (test.want == "") || err != nil && !strings.HasPrefix(err.Error(), test.want+": ") {
+			t.Errorf("%s: got error %v, want %q", test.name, err, test.want)
+		}
 	}
 }
 
@@ -184,7 +228,7 @@ func TestChannelEnd(t *testing.T) {
 func TestChannelIDs(t *testing.T) {
 	seen := map[string]bool{}
 	for range 100 {
-		id, token := newChannel("invented-secret", "gemini_in_workspace_apps")
+		id, token := newChannel("invented-secret", "gemini_in_workspace_apps", time.Now())
 		if seen[id] || len(id) > 64 || len(token) > 256 {
 			t.Fatalf("got id %q and token %q, want a new one that Google takes", id, token)
 		}

@@ -35,8 +35,8 @@ type activities struct {
 	NextPageToken string            `json:"nextPageToken"`
 }
 
-// list asks for a page. Its error holds no secret.
-func (s *Source) list(ctx context.Context, application string, at cursor) (*activities, error) {
+// list asks for a page, and says when it was asked for. Its error holds no secret.
+func (s *Source) list(ctx context.Context, application string, at cursor) (*activities, time.Time, error) {
 	query := url.Values{
 		"startTime":  {at.start().Add(-margin).UTC().Format("2006-01-02T15:04:05.000Z")},
 		"endTime":    {at.Until.UTC().Format("2006-01-02T15:04:05.000Z")},
@@ -49,9 +49,10 @@ func (s *Source) list(ctx context.Context, application string, at cursor) (*acti
 	address.RawQuery = query.Encode()
 	answer, err := s.ask(ctx, scopeAudit, vendorhttp.Request{Method: http.MethodGet, Address: address.String()})
 	if err != nil {
-		return nil, err
+		return nil, time.Time{}, err
 	}
-	return readPage(answer.Body)
+	page, err := readPage(answer.Body)
+	return page, answer.Asked, err
 }
 
 // ask asks with a token for the scope, once more where Google does not take the one at hand: it may have ended early, or
