@@ -201,17 +201,18 @@ func merged(checks []*curfewv1.Check) []*curfewv1.Check {
 	n := 0
 	var rest []*curfewv1.Check
 	for _, check := range checks {
-		if check.GetVerdict() == curfewv1.CheckVerdict_CHECK_VERDICT_OFF {
+		switch {
+		case check.GetVerdict() == curfewv1.CheckVerdict_CHECK_VERDICT_YES:
+			return checks
+		case check.GetVerdict() != curfewv1.CheckVerdict_CHECK_VERDICT_NO:
 			rest = append(rest, check)
 			continue
-		}
-		n++
-		if all == nil {
+		case all == nil:
 			all = &curfewv1.Check{Verdict: check.GetVerdict(), Why: check.GetWhy(), How: check.GetHow()}
-		}
-		if check.GetVerdict() != curfewv1.CheckVerdict_CHECK_VERDICT_NO || check.GetWhy() != all.GetWhy() {
+		case check.GetWhy() != all.GetWhy():
 			return checks
 		}
+		n++
 	}
 	if n < 3 {
 		return checks
