@@ -66,6 +66,7 @@ type GitHub struct {
 	directory  *GitHubDirectory
 	forbidden  []string
 	changes    int
+	right      githubRight
 }
 
 type githubRecord struct {
@@ -97,6 +98,7 @@ func NewGitHub(config GitHubConfig) *GitHub {
 		faults:    newFaults(config.Faults),
 		app:       &githubApp{},
 		directory: newGitHubDirectory(),
+		right:     githubRight{scopes: cmp.Or(config.Scopes, "admin:org, repo, read:audit_log"), owner: true},
 		rand:      rand.New(rand.NewPCG(config.Faults.Seed, 0x676974687562)),
 	}
 }
@@ -196,6 +198,7 @@ func (g *GitHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if g.app.serve(w, r) {
 		return
 	}
+	w.Header().Set("Date", g.config.Now().UTC().Format(http.TimeFormat))
 	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !g.app.gave(token) && (token == "" || g.config.Token != "" && token != g.config.Token) {
 		githubError(w, http.StatusUnauthorized, "Bad credentials")
@@ -214,8 +217,9 @@ func (g *GitHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case faultNone, faultDropReply:
 		// It does what is asked; the reply may be broken off.
 	}
-	answer := g.answer(r)
-	if scopes := cmp.Or(g.config.Scopes, "admin:org, repo, read:audit_log"); scopes != "-" && !g.app.gave(token) {
+	isApp := g.app.gave(token)
+	answer := g.answer(r, isApp)
+	if scopes := g.scopes(); scopes != "-" && !isApp {
 		w.Header().Set("X-OAuth-Scopes", scopes)
 	}
 	for name, values := range answer.header {
@@ -251,7 +255,7 @@ func githubJSON(status int, value any) githubAnswer {
 }
 
 // answer is what a request that passed the checks is answered.
-func (g *GitHub) answer(r *http.Request) githubAnswer {
+func (g *GitHub) answer(r *http.Request, isApp bool) githubAnswer {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return githubRefusal(http.StatusBadRequest, "Problems parsing JSON")
@@ -265,7 +269,7 @@ func (g *GitHub) answer(r *http.Request) githubAnswer {
 		}
 		return g.page(r)
 	}
-	return g.route(&githubCall{Request: r, body: body})
+	return g.route(&githubCall{Request: r, body: body, isApp: isApp})
 }
 
 // refuse answers one request too many, in turn in each of the ways in which GitHub does:
@@ -281,7 +285,7 @@ func (g *GitHub) refuse(w http.ResponseWriter) {
 	case 0, 1:
 		w.Header().Set("X-RateLimit-Limit", "1750")
 		w.Header().Set("X-RateLimit-Remaining", "0")
-		w.Header().Set("X-RateLimit-Reset", strconv.FormatInt(time.Now().Add(g.config.ResetAfter).Unix(), 10))
+		w.Header().Set("X-RateLimit-Reset", strconv.FormatInt(g.config.Now().Add(g.config.ResetAfter).Unix(), 10))
 		if way == 1 {
 			status = http.StatusTooManyRequests
 		}

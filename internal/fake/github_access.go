@@ -4,6 +4,7 @@
 package fake
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -23,6 +24,14 @@ var githubREST = map[string]string{"read": "pull", "triage": "triage", "write": 
 
 func (g *GitHub) team(t *GitHubTeam) map[string]any {
 	return map[string]any{"id": t.ID, "slug": t.Slug, "name": t.Name, "privacy": "closed", "permission": "pull"}
+}
+
+func (g *GitHub) listTeams(c *githubCall) githubAnswer {
+	var teams []any
+	for _, t := range githubSorted(g.directory.Teams) {
+		teams = append(teams, g.team(t))
+	}
+	return g.paged(c, "", teams)
 }
 
 func (g *GitHub) listTeamInvitations(c *githubCall) githubAnswer {
@@ -134,14 +143,17 @@ func (g *GitHub) deletePlace(c *githubCall) githubAnswer {
 
 func (g *GitHub) repo(r *GitHubRepo) map[string]any {
 	return map[string]any{
-		"id": r.ID, "name": r.Name, "full_name": g.config.Org + "/" + r.Name, "private": true, "visibility": "private",
-		"owner": map[string]any{"login": g.config.Org, "id": 2001, "type": "Organization"},
+		"id": r.ID, "name": r.Name, "full_name": cmp.Or(r.Owner, g.config.Org) + "/" + r.Name, "private": true, "visibility": "private",
+		"owner": map[string]any{"login": cmp.Or(r.Owner, g.config.Org), "id": 2001, "type": "Organization"},
 	}
 }
 
 func (g *GitHub) listRepos(c *githubCall) githubAnswer {
 	var repos []any
 	for _, r := range githubSorted(g.directory.Repos) {
+		if r.Owner != "" || !g.may(c, "repo") {
+			continue // They are private.
+		}
 		repos = append(repos, g.repo(r))
 	}
 	return g.paged(c, "", repos)

@@ -72,6 +72,8 @@ type GitHubTeam struct {
 type GitHubRepo struct {
 	ID   int64
 	Name string
+	// Owner is who owns it, if it was moved; "" for the organisation.
+	Owner string
 	// Collaborators and Teams have the roles of accounts and teams.
 	Collaborators map[int64]string
 	Teams         map[int64]string
@@ -238,7 +240,7 @@ func (d *GitHubDirectory) bySlug(slug string) *GitHubTeam {
 
 func (d *GitHubDirectory) byName(name string) *GitHubRepo {
 	for _, repo := range d.Repos {
-		if repo.Name == name {
+		if repo.Name == name && repo.Owner == "" {
 			return repo
 		}
 	}

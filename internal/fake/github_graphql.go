@@ -40,6 +40,9 @@ func (g *GitHub) graphql(c *githubCall) githubAnswer {
 	}) {
 		return githubFault("FORBIDDEN", "Resource not accessible by personal access token")
 	}
+	if !g.may(c, "admin:org", "write:org", "read:org") {
+		return githubFault("INSUFFICIENT_SCOPES", "Your token has not been granted the required scopes to execute this query.")
+	}
 	if q.Operation == "Emails" {
 		return g.queryEmails(&q)
 	}
@@ -143,7 +146,7 @@ func (g *GitHub) queryTeamMembers(q *githubQuery) githubAnswer {
 	}
 	var edges []any
 	for _, p := range githubSorted(g.directory.People) {
-		if role := team.Members[p.ID]; role != "" && (q.Variables.Login == "" || strings.Contains(p.Login, q.Variables.Login)) {
+		if role := team.Members[p.ID]; role != "" && (q.Variables.Login == "" || strings.Contains(strings.ToLower(p.Login), strings.ToLower(q.Variables.Login))) {
 			edges = append(edges, map[string]any{"role": strings.ToUpper(role), "node": map[string]any{"databaseId": p.ID, "login": p.Login}})
 		}
 	}

@@ -24,6 +24,8 @@ type githubCall struct {
 	*http.Request
 	args []string // what stands in the path's places
 	body []byte
+	// isApp is whether it has a token that the app was given.
+	isApp bool
 }
 
 func (c *githubCall) id(n int) int64 {
@@ -44,6 +46,7 @@ var githubRoutes = []githubRoute{
 	{"GET", "/user/memberships/orgs/{}", (*GitHub).getOwnMembership},
 	{"GET", "/orgs/{}/hooks", (*GitHub).listHooks},
 	{"GET", "/user/{}", (*GitHub).getUser},
+	{"GET", "/orgs/{}/teams", (*GitHub).listTeams},
 	{"GET", "/orgs/{}/teams/{}/invitations", (*GitHub).listTeamInvitations},
 	{"GET", "/orgs/{}/teams/{}/team-sync/group-mappings", (*GitHub).listMappings},
 	{"GET", "/organizations/{}/team/{}", (*GitHub).getTeam},
@@ -88,6 +91,9 @@ func (g *GitHub) route(c *githubCall) githubAnswer {
 		if (strings.HasPrefix(route.path, "/orgs/{}") || strings.HasPrefix(route.path, "/repos/{}")) && !strings.EqualFold(args[0], g.config.Org) ||
 			strings.HasPrefix(route.path, "/organizations/{}") && args[0] != githubNumber {
 			return githubRefusal(http.StatusNotFound, "Not Found")
+		}
+		if g.hides(c, route.path) {
+			return githubNotFound()
 		}
 		c.args = args
 		return route.answer(g, c)
@@ -160,8 +166,13 @@ func githubTime(at time.Time) any {
 	return at.UTC().Format(time.RFC3339)
 }
 
-func (g *GitHub) getOrg(_ *githubCall) githubAnswer {
-	return githubJSON(http.StatusOK, map[string]any{"id": 2001, "login": g.config.Org, "plan": map[string]any{"name": "enterprise"}})
+// getOrg shows the organisation's settings to its owners alone.
+func (g *GitHub) getOrg(c *githubCall) githubAnswer {
+	org := map[string]any{"id": 2001, "login": g.config.Org}
+	if g.may(c, "admin:org") {
+		org["plan"], org["billing_email"], org["default_repository_permission"] = map[string]any{"name": "enterprise"}, "billing@example.com", "read"
+	}
+	return githubJSON(http.StatusOK, org)
 }
 
 // listHooks tells of one hook of the organisation.
@@ -221,6 +232,9 @@ func (g *GitHub) getMembership(c *githubCall) githubAnswer {
 func (g *GitHub) getOwnMembership(c *githubCall) githubAnswer {
 	if !strings.EqualFold(c.args[0], g.config.Org) {
 		return githubNotFound()
+	}
+	if !g.right.owner {
+		return githubJSON(http.StatusOK, map[string]any{"state": "active", "role": "member"})
 	}
 	return githubJSON(http.StatusOK, map[string]any{"state": "active", "role": "admin"})
 }

@@ -5,10 +5,7 @@ package github
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -121,18 +118,12 @@ func (c *checking) meet(ctx context.Context) {
 		return
 	}
 	_, c.classic = answer.Header["X-Oauth-Scopes"]
-	c.scopes = strings.FieldsFunc(answer.Header.Get("X-OAuth-Scopes"), func(r rune) bool { return r == ',' || r == ' ' })
+	c.scopes = scopesOf(answer.Header)
 	if c.tokens != nil {
 		return
 	}
-	var membership struct {
-		Role string `json:"role"`
-	}
-	if answer, err = c.get(ctx, c.base.JoinPath("user", "memberships", "orgs", c.config.Org).String()); err == nil {
-		// Without an answer that can be read the owner is none.
-		_ = json.Unmarshal(answer.Body, &membership)
-	}
-	c.owner = membership.Role == ownerRole
+	// Without an answer that can be read the owner is none.
+	c.owner, _ = c.owns(ctx)
 }
 
 func (c *checking) poll(ctx context.Context) {
@@ -199,28 +190,7 @@ func (c *checking) inventory(ctx context.Context, kind string) {
 		c.answer(subject, c.dead, "check url, org, and the token or the app")
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	one := map[string]any{"first": 1, "after": nil}
-	var err error
-	switch kind {
-	case "people":
-		if _, err = c.ask(ctx, queryPeople, one); err == nil {
-			_, err = c.ask(ctx, queryIdentities, one)
-		}
-	case "groups", "memberships":
-		_, err = c.ask(ctx, queryTeams, one)
-	case "roles":
-		_, err = c.get(ctx, c.orgPath("organization-roles").String())
-	case "apps":
-		_, err = c.get(ctx, c.orgPath("installations").String()+"?per_page=1")
-	case "tokens":
-		if c.tokens == nil {
-			err = errors.New("GitHub shows fine-grained tokens to a GitHub App alone; the others are read")
-			break
-		}
-		_, err = c.get(ctx, c.orgPath("personal-access-tokens").String()+"?per_page=1")
-	}
+	err := c.probe(ctx, kind)
 	how := "give the token the scopes that are needed; its owner has to own the organisation"
 	if kind == "tokens" {
 		how = "make a GitHub App of the organisation, install it, and configure app_id, installation_id and private_key instead of token"
@@ -258,11 +228,9 @@ func (c *checking) provision(ctx context.Context, kind string) {
 	case !c.owner:
 		c.say(subject, no, "the token's owner does not own the organisation", "make the token with an account that owns the organisation "+c.config.Org)
 	default:
-		for _, choice := range want.scopes {
-			if !slices.ContainsFunc(choice, func(scope string) bool { return slices.Contains(c.scopes, scope) }) {
-				c.say(subject, no, "the token does not have the scope "+choice[0], "add it in Settings, Developer settings, Personal access tokens")
-				return
-			}
+		if lacks := lacking(c.scopes, want.scopes); lacks != "" {
+			c.say(subject, no, "the token does not have the scope "+lacks, "add it in Settings, Developer settings, Personal access tokens")
+			return
 		}
 		c.say(subject, yes, "", "")
 	}

@@ -90,11 +90,11 @@ func TestCheck(t *testing.T) {
 		{"no webhook", fake.GitHubConfig{}, func(c *Config) { c.WebhookSecret = config.Secret{} }, "", map[string]string{"receive audit_log": "OFF"}},
 		{
 			"a small token", fake.GitHubConfig{Scopes: "read:org, read:audit_log"}, func(*Config) {}, "/orgs/example/hooks",
-			map[string]string{"receive audit_log": "UNSPECIFIED", "provision collaborator": "NO", "provision org_role": "NO", "provision team": "NO"},
+			map[string]string{"receive audit_log": "UNSPECIFIED", "inventory roles": "NO", "provision collaborator": "NO", "provision org_role": "NO", "provision team": "NO"},
 		},
 		{
 			"a token without repositories", fake.GitHubConfig{Scopes: "admin:org, read:audit_log"}, func(*Config) {}, "",
-			map[string]string{"provision collaborator": "NO"},
+			map[string]string{"inventory roles": "NO", "provision collaborator": "NO"},
 		},
 		{
 			"a fine-grained token", fake.GitHubConfig{Scopes: "-"}, func(*Config) {}, "",
@@ -121,6 +121,38 @@ func TestCheck(t *testing.T) {
 				t.Errorf("%d changes were made", vendor.Changes())
 			}
 		})
+	}
+}
+
+// Whatever part would be missing, the check says that not everything can be read.
+func TestCheckReadsWhatIsObserved(t *testing.T) {
+	parts := map[string][]string{
+		"people":      {"/graphql/People", "/graphql/Identities", "/orgs/example/outside_collaborators", "/orgs/example/invitations"},
+		"groups":      {"/graphql/Teams"},
+		"memberships": {"/graphql/Teams", "/graphql/TeamMembers", "/orgs/example/teams/"},
+		"roles": {
+			"/graphql/People", "/orgs/example/organization-roles", "/orgs/example/organization-roles/" + number(id("role auditor")) + "/users",
+			"/orgs/example/organization-roles/" + number(id("role auditor")) + "/teams", "/orgs/example/repos",
+			"/graphql/Collaborators", "/repos/example/store/teams", "/repos/example/store/invitations",
+		},
+		"apps":   {"/orgs/example/installations"},
+		"tokens": {"/orgs/example/personal-access-tokens", "/orgs/example/credential-authorizations", "/orgs/example/repos", "/repos/example/"},
+	}
+	for kind, paths := range parts {
+		for _, path := range append(paths, "") {
+			s := newShop(0, "invented")
+			if path == "/repos/example/store/teams" || path == "/repos/example/store/invitations" {
+				s.Directory(func(d *fake.GitHubDirectory) { delete(d.Repos, id("repo site")) })
+			}
+			if path != "" {
+				s.GitHub.Forbid(path)
+			}
+			source := serveShop(t, s)
+			c := &checking{Source: source}
+			if err := c.probe(t.Context(), kind); (err != nil) != (path != "") {
+				t.Errorf("%s with %q refused: got %v", kind, path, err)
+			}
+		}
 	}
 }
 

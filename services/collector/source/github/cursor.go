@@ -32,6 +32,10 @@ const (
 	// the newest event: two hours of a busy organisation are many pages, and queries are counted.
 	sweepEvery = 10 * time.Minute
 	margin     = 5 * time.Minute
+	// slack is by how much two looks at GitHub's clock may differ: it is told in whole seconds.
+	slack = 5 * time.Second
+	// maxBlank bounds the pages in a row that hold nothing and lead on.
+	maxBlank = 1000
 )
 
 // refusesCursor are the statuses that may mean that a link to a next page is not good any more. That GitHub's end at all,
@@ -57,9 +61,14 @@ type cursor struct {
 	Asked   time.Time `json:"asked,omitzero"`
 	Sweep   bool      `json:"sweep,omitempty"`
 	Reached time.Time `json:"reached,omitzero"`
-	// Next is path and query of its next page; empty where no query is in progress.
+	// Next is path and query of its next page; empty where the query goes on from Start, or none is in progress.
 	Next string `json:"next,omitempty"`
+	// Blank is how many pages in a row held nothing.
+	Blank int `json:"blank,omitempty"`
 }
+
+// inProgress is whether a query is.
+func (c *cursor) inProgress() bool { return !c.Asked.IsZero() }
 
 func (c cursor) String() string {
 	text, err := json.Marshal(c)
@@ -73,7 +82,7 @@ func (c cursor) String() string {
 // parseCursor reads what String wrote; "" is the start.
 func (s *Source) parseCursor(text string) (cursor, error) {
 	if text == "" {
-		from := s.client.Now().Add(-s.config.Since).UTC().Truncate(time.Second)
+		from := s.client.Time().Add(-s.config.Since).UTC().Truncate(time.Second)
 		return cursor{From: from, Covered: from}, nil
 	}
 	var c cursor
@@ -83,7 +92,39 @@ func (s *Source) parseCursor(text string) (cursor, error) {
 	if next, err := url.Parse(c.Next); err != nil || next.Scheme != "" || next.Host != "" || c.Next != "" && !isLog(next) {
 		return cursor{}, errors.New("read cursor: it does not lead to the log")
 	}
+	c.setBack(s.client.Time())
 	return c, nil
+}
+
+// setBack takes back what a clock that was ahead made of the cursor. By how much it was ahead nobody knows any more: what
+// was late to the newest event is read again, whose time is GitHub's own.
+func (c *cursor) setBack(now time.Time) {
+	now = now.UTC().Truncate(time.Millisecond)
+	ahead := false
+	for _, at := range []*time.Time{&c.Newest, &c.Reached, &c.Asked, &c.Swept, &c.From, &c.Covered} {
+		if ahead = ahead || at.After(now.Add(slack)); at.After(now) {
+			*at = now
+		}
+	}
+	if !ahead {
+		return
+	}
+	c.Swept = time.Time{}
+	settled := now.Add(-overlap)
+	if newest := c.Newest.Add(-overlap); !c.Newest.IsZero() && newest.Before(settled) {
+		settled = newest
+	}
+	if c.From.After(settled) {
+		c.From = settled
+	}
+	if c.Covered.After(c.From) {
+		c.Covered = c.From
+	}
+	if !c.inProgress() {
+		return
+	}
+	// What the query has passed over, it may have passed over too early.
+	*c = cursor{From: c.From, Newest: c.Newest, Covered: c.Covered}
 }
 
 // isLog is whether an address is of an audit log. GitHub's links name organisations and enterprises by their number.
@@ -96,9 +137,6 @@ func (c *cursor) begin(now time.Time) {
 		// What lies before is lost; coverage that begins later shows the gap.
 		c.From = oldest
 	}
-	if kept := now.Add(-gitRetention); c.Covered.Before(kept) {
-		c.Covered = kept
-	}
 	if !c.From.Before(now) {
 		// The clock was set back.
 		c.From = now.Add(-overlap)
@@ -108,6 +146,29 @@ func (c *cursor) begin(now time.Time) {
 	if newest := c.Newest.Add(-margin); !c.Sweep && newest.After(c.Start) && newest.Before(now) {
 		c.Start = newest
 	}
+}
+
+// forget gives up what Git's own events no longer tell, also while a query is in progress: what it has yet to read is gone.
+func (c *cursor) forget(now time.Time) {
+	if kept := now.UTC().Truncate(time.Millisecond).Add(-gitRetention); c.Covered.Before(kept) {
+		c.Covered = kept
+	}
+}
+
+// limit moves back the moment the query was begun to the one that GitHub's clock says.
+func (c *cursor) limit(asked time.Time) {
+	if asked = asked.UTC().Truncate(time.Millisecond); asked.Before(c.Asked) {
+		c.Asked = asked
+	}
+}
+
+// goOn goes on behind a page that was full and told nothing of a next one, from the newest event read.
+func (c *cursor) goOn() error {
+	if !c.Reached.Truncate(time.Second).After(c.Start) {
+		return errors.New("read page: it is full of one moment and has no link to a next one; look whether a proxy takes the header Link away, or set a larger page_size")
+	}
+	c.Start, c.Next = c.Reached.Truncate(time.Second), ""
+	return nil
 }
 
 // restart asks for the query in progress anew, from a margin before what it has reached.
@@ -151,7 +212,7 @@ func (c *cursor) end(now time.Time, beyond bool) (covered *curfewv1.Coverage, mo
 			c.From = settled
 		}
 	}
-	c.Start, c.Asked, c.Sweep, c.Reached, c.Next = time.Time{}, time.Time{}, false, time.Time{}, ""
+	c.Start, c.Asked, c.Sweep, c.Reached, c.Next, c.Blank = time.Time{}, time.Time{}, false, time.Time{}, "", 0
 	if more = beyond && now.Sub(asked) > margin; more {
 		return nil, true
 	}
@@ -197,7 +258,7 @@ func (s *Source) logAddress(from time.Time, pageSize int) string {
 }
 
 // nextPage is path and query of the next page, empty where there is none. That the last page of an ascending query has no
-// link to a next one is not confirmed; an empty page, or one that leads to itself, ends a query too.
+// link to a next one is not confirmed.
 func (s *Source) nextPage(header http.Header) (string, error) {
 	next, err := vendorhttp.NextLink(s.base, header)
 	if err != nil || next == nil {

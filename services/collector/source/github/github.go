@@ -165,8 +165,9 @@ func (s *Source) poll(ctx context.Context, text string) (*curfewv1.EventBatch, e
 	if err != nil {
 		return nil, err
 	}
-	if at.Next == "" {
-		at.begin(s.client.Now())
+	begun := !at.inProgress()
+	if begun {
+		at.begin(s.client.Time())
 	}
 	answer, err := s.getPage(ctx, at)
 	var refused *vendorhttp.Refused
@@ -174,16 +175,40 @@ func (s *Source) poll(ctx context.Context, text string) (*curfewv1.EventBatch, e
 		at.restart()
 		answer, err = s.getPage(ctx, at)
 	}
+	if err == nil && begun && answer.Asked.Before(at.Asked.Add(-slack)) {
+		// Our clock is ahead, which shows with the first answer alone: where the query begins was wrong as well.
+		if at, err = s.parseCursor(text); err != nil {
+			return nil, err
+		}
+		at.begin(s.client.Time())
+		answer, err = s.getPage(ctx, at)
+	}
 	if err != nil {
 		return nil, s.adviseLog(err)
 	}
+	at.limit(answer.Asked)
+	at.forget(answer.Asked)
+	return s.take(at, answer)
+}
+
+// take makes a batch of a page.
+func (s *Source) take(at cursor, answer *vendorhttp.Answer) (*curfewv1.EventBatch, error) {
 	records, err := split(answer.Body)
 	if err != nil {
 		return nil, err
 	}
 	next, err := s.nextPage(answer.Header)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case next != "" && next == at.Next:
+		return nil, errors.New("read page: the next page is the same one")
+	}
+	if at.Blank++; len(records) > 0 {
+		at.Blank = 0
+	}
+	if at.Blank > maxBlank {
+		return nil, fmt.Errorf("read page: %d in a row hold nothing and lead on", maxBlank)
 	}
 	batch := &curfewv1.EventBatch{Source: source, Feed: feed, Received: timestamppb.New(s.client.Now())}
 	beyond := false
@@ -196,10 +221,16 @@ func (s *Source) poll(ctx context.Context, text string) (*curfewv1.EventBatch, e
 		}
 	}
 	at.see(batch)
-	if next == "" || next == at.Next || len(records) == 0 || beyond {
-		batch.Coverage, batch.More = at.end(s.client.Now(), beyond)
-	} else {
+	switch {
+	case next != "" && !beyond:
 		at.Next, batch.More = next, true
+	case !beyond && len(records) >= s.config.PageSize && answer.Header.Get("Link") == "":
+		if err := at.goOn(); err != nil {
+			return nil, err
+		}
+		batch.More = true
+	default:
+		batch.Coverage, batch.More = at.end(s.client.Time(), beyond)
 	}
 	batch.Cursor = at.String()
 	return batch, nil

@@ -101,7 +101,7 @@ type graphRef struct {
 	ID int64 `json:"databaseId"`
 }
 
-// graphRefused is the error for a query that GitHub refused.
+// graphRefused is the error for a query that GitHub refused for a missing right.
 type graphRefused struct{ text string }
 
 // Error is one line without a secret.
@@ -137,10 +137,21 @@ func (s *Source) ask(ctx context.Context, query string, variables map[string]any
 		return nil, errors.New("read answer: not one of GraphQL")
 	}
 	// A part of the data beside an error is not the whole of it.
+	for _, wrong := range got.Errors {
+		if !isRight(wrong.Type, wrong.Message) {
+			return nil, errors.New(answer.Quote(fmt.Sprintf("read answer: github broke off (%s: %s)", wrong.Type, wrong.Message), 400))
+		}
+	}
 	if len(got.Errors) > 0 {
 		return nil, &graphRefused{answer.Quote(fmt.Sprintf("github refused (%s: %s)", got.Errors[0].Type, got.Errors[0].Message), 400)}
 	}
 	return got.Data, nil
+}
+
+// isRight is whether an error of GraphQL is about a missing right, and will be there the next time too. GitHub lists no
+// types; these, and its words about single sign-on, are not confirmed.
+func isRight(kind, message string) bool {
+	return kind == "FORBIDDEN" || kind == "INSUFFICIENT_SCOPES" || strings.Contains(message, "SAML enforcement")
 }
 
 // isBroken is whether an error is of a server that broke.
@@ -169,6 +180,7 @@ func isGraphLimited(answer *vendorhttp.Answer) bool {
 // ends the pages.
 func (s *Source) pages(ctx context.Context, query string, variables map[string]any, find func(*graph) (*connection, error), each func(*connection)) error {
 	var after any
+	seen := map[string]bool{}
 	for {
 		variables["first"], variables["after"] = s.config.PageSize, after
 		data, err := s.ask(ctx, query, variables)
@@ -183,10 +195,11 @@ func (s *Source) pages(ctx context.Context, query string, variables map[string]a
 		if !page.PageInfo.HasNextPage {
 			return nil
 		}
-		if next := page.PageInfo.EndCursor; next == "" || next == after {
-			return errors.New("read page: the next page is the same one")
+		next := page.PageInfo.EndCursor
+		if err := turn(seen, next); err != nil {
+			return err
 		}
-		after = page.PageInfo.EndCursor
+		after = next
 	}
 }
 
@@ -203,6 +216,14 @@ func ofOrg(find func(g *graph) *connection) func(*graph) (*connection, error) {
 		}
 		return nil, errNotThere
 	}
+}
+
+// ofTeam finds a team's own members in an answer.
+func ofTeam(g *graph) (*connection, error) {
+	if g.Organization == nil || g.Organization.Team == nil || g.Organization.Team.Members == nil {
+		return nil, errNotThere
+	}
+	return g.Organization.Team.Members, nil
 }
 
 func cleanAll(texts []string) []string {

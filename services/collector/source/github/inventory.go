@@ -24,6 +24,9 @@ import (
 // maxMissing bounds the parts named as missing: a missing right is missing for each of thousands of repositories.
 const maxMissing = 100
 
+// maxPages bounds the pages of one list.
+const maxPages = 5000
+
 // Kinds is all that an organisation shows; nothing where an enterprise alone is configured.
 func (s *Source) Kinds() []string {
 	if s.config.Org == "" {
@@ -113,6 +116,7 @@ func list[T any](ctx context.Context, s *Source, key string, address *url.URL, e
 	query := address.Query()
 	query.Set("per_page", strconv.Itoa(s.config.PageSize))
 	address.RawQuery = query.Encode()
+	seen := map[string]bool{address.String(): true}
 	for next := address; ; {
 		answer, err := s.get(ctx, next.String())
 		if err != nil {
@@ -129,11 +133,23 @@ func list[T any](ctx context.Context, s *Source, key string, address *url.URL, e
 		if err != nil || behind == nil {
 			return err
 		}
-		if behind.String() == next.String() {
-			return errors.New("read page: the next page is the same one")
+		if err := turn(seen, behind.String()); err != nil {
+			return err
 		}
 		next = behind
 	}
+}
+
+// turn notes the link to a next page. One that was followed before leads round in a circle.
+func turn(seen map[string]bool, next string) error {
+	switch {
+	case next == "" || seen[next]:
+		return errors.New("read page: the next page is one that was read")
+	case len(seen) >= maxPages:
+		return fmt.Errorf("read page: there are more than %d", maxPages)
+	}
+	seen[next] = true
+	return nil
 }
 
 func readList[T any](answer *vendorhttp.Answer, key string) ([]T, error) {
@@ -169,7 +185,7 @@ func isStatus(err error, statuses ...int) bool {
 // isRefusal is whether GitHub refused for a missing right, and will the next time too.
 func isRefusal(err error) bool {
 	var refused *graphRefused
-	return errors.As(err, &refused) || isStatus(err, http.StatusForbidden, http.StatusNotFound)
+	return errors.As(err, &refused) || isStatus(err, http.StatusForbidden)
 }
 
 // isHidden is whether GitHub said that there is no such thing, or not for this token.

@@ -5,6 +5,7 @@ package github
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"maps"
 	"slices"
@@ -259,9 +260,7 @@ func (o *observation) credentials() {
 	var all []restCredential
 	err := list(o.ctx, o.Source, "", o.orgPath("credential-authorizations"), func(c restCredential) { all = append(all, c) })
 	if isHidden(err) {
-		if none, asked := o.ask(o.ctx, queryIdentities, map[string]any{"first": 1, "after": nil}); asked == nil && none.Organization != nil && none.Organization.SAML == nil {
-			err = nil
-		}
+		err = o.seesNoSignOn(o.ctx, err)
 	}
 	ids := map[string]string{}
 	if err == nil && len(all) > 0 {
@@ -287,6 +286,21 @@ func (o *observation) credentials() {
 	if strangers != nil {
 		o.part("owners of some tokens let in by single sign-on", strangers)
 	}
+}
+
+// seesNoSignOn is nil if what was hidden is so because the organisation has no single sign-on.
+func (s *Source) seesNoSignOn(ctx context.Context, hidden error) error {
+	if err := s.seesAll(ctx, kindSession); err != nil {
+		return err
+	}
+	g, err := s.ask(ctx, queryIdentities, map[string]any{"first": 1, "after": nil})
+	switch {
+	case err != nil:
+		return err
+	case g.Organization == nil || g.Organization.SAML != nil:
+		return hidden
+	}
+	return nil
 }
 
 // fineGrained tokens are shown to GitHub Apps alone:

@@ -142,12 +142,7 @@ func (o *observation) memberships() {
 			o.membership(&curfewv1.Membership{Group: number(team.Parent.ID), Member: group, MemberType: "group", Level: "member"})
 		}
 		o.part("members of team "+team.Slug, o.pages(o.ctx, queryTeamMembers, map[string]any{"slug": team.Slug},
-			ofOrg(func(g *graph) *connection {
-				if g.Organization.Team == nil {
-					return nil
-				}
-				return g.Organization.Team.Members
-			}),
+			ofTeam,
 			func(page *connection) {
 				for _, edge := range page.Edges {
 					o.membership(&curfewv1.Membership{Group: group, Member: number(edge.Node.ID), MemberType: "account", Level: strings.ToLower(event.Clean(edge.Role))})

@@ -52,6 +52,9 @@ func (s *Source) Privileges() []string {
 // verified addresses are others is somebody else. The error says that it could not be learnt, and holds no secret.
 func (s *Source) Read(ctx context.Context, privilege *curfewv1.Privilege) (*curfewv1.PrivilegeState, error) {
 	h, err := s.look(ctx, privilege)
+	if err == nil && h.moved != "" {
+		err = errors.New("the repository belongs to " + h.moved + " now, who alone can say")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s at github: %w", privilege.GetKind(), err)
 	}
@@ -68,6 +71,8 @@ func (s *Source) Grant(ctx context.Context, privilege *curfewv1.Privilege) (*cur
 		return nil, fmt.Errorf("grant %s at github: %w", privilege.GetKind(), err)
 	}
 	switch {
+	case h.moved != "":
+		return h.done(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_TASK), nil
 	case h.gone() || h.renamed:
 		return h.done(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_GONE), nil
 	case h.has(present, privilege.GetLevel()) || h.has(pending, privilege.GetLevel()):
@@ -90,18 +95,40 @@ func (s *Source) Grant(ctx context.Context, privilege *curfewv1.Privilege) (*cur
 
 // Revoke makes it what it was before: what prior shows at the privilege's own level or above is left, at one below put back,
 // unless somebody has changed it since; without prior it is taken away, an invitation that waits too. An owner stays a
-// member. After an error it may be so or not.
+// member. Of a repository that has another owner now it is a TASK. What GitHub says is not there is believed of a token
+// alone that would be shown it. After an error it may be so or not.
 func (s *Source) Revoke(ctx context.Context, privilege *curfewv1.Privilege, prior *curfewv1.PrivilegeState) (*curfewv1.Provisioned, error) {
-	h, err := s.look(ctx, privilege)
-	if err != nil {
-		return nil, fmt.Errorf("revoke %s at github: %w", privilege.GetKind(), err)
+	var calls []string
+	for try := 1; ; try++ {
+		h, err := s.look(ctx, privilege)
+		if err != nil {
+			return nil, fmt.Errorf("revoke %s at github: %w", privilege.GetKind(), err)
+		}
+		h.calls = calls
+		revoked, err := h.revoke(ctx, prior)
+		switch {
+		case isHidden(err) && try < 3:
+			// It went while it was looked at, became another thing, as an invitation does that is accepted, or is hidden.
+			calls = h.calls
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("revoke %s at github: %w", privilege.GetKind(), err)
+		}
+		return revoked, nil
 	}
+}
+
+// revoke makes of what was found what was there before.
+func (h *holding) revoke(ctx context.Context, prior *curfewv1.PrivilegeState) (*curfewv1.Provisioned, error) {
 	before := prior.GetPresence() == present || prior.GetPresence() == pending
 	// A grant lowers nobody, so who had as much before has it by themselves; and what somebody changed since the grant is
 	// theirs to have changed.
-	asMuch, _ := h.atLeast(prior.GetLevel(), privilege.GetLevel())
-	changed := !h.sameLevel(h.state.GetLevel(), privilege.GetLevel())
+	asMuch, _ := h.atLeast(prior.GetLevel(), h.privilege.GetLevel())
+	changed := !h.sameLevel(h.state.GetLevel(), h.privilege.GetLevel())
+	var err error
 	switch {
+	case h.moved != "":
+		return h.done(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_TASK), nil
 	case h.gone():
 		return h.done(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_GONE), nil
 	case h.state.GetPresence() == absent, before && (asMuch || changed):
@@ -111,12 +138,8 @@ func (s *Source) Revoke(ctx context.Context, privilege *curfewv1.Privilege, prio
 	default:
 		err = h.remove(ctx)
 	}
-	if isHidden(err) {
-		// Holder and resource have just been seen, so it is the holding that is not there.
-		return h.done(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_ALREADY), nil
-	}
 	if err != nil {
-		return nil, fmt.Errorf("revoke %s at github: %w", privilege.GetKind(), err)
+		return nil, err
 	}
 	return h.done(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_DONE), nil
 }
@@ -125,7 +148,7 @@ func (s *Source) Revoke(ctx context.Context, privilege *curfewv1.Privilege, prio
 // where a GitHub App asks, its fine-grained tokens. What access it has is looked at by GitHub with every request, so
 // nothing else has to end; but no API ends a session of single sign-on in a browser. An app's tokens end by themselves.
 func (s *Source) EndSessions(ctx context.Context, holder string) (*curfewv1.Provisioned, error) {
-	h := &holding{Source: s, state: &curfewv1.PrivilegeState{}, privilege: &curfewv1.Privilege{Holder: holder}}
+	h := &holding{Source: s, state: &curfewv1.PrivilegeState{}, privilege: &curfewv1.Privilege{Kind: kindSession, Holder: holder}}
 	if !isNumber(holder) {
 		h.residual = appResidual
 		return h.done(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_ALREADY), nil
@@ -158,42 +181,65 @@ func (s *Source) EndSessions(ctx context.Context, holder string) (*curfewv1.Prov
 func (h *holding) endCredentials(ctx context.Context) (signsOn bool, err error) {
 	address := h.orgPath("credential-authorizations")
 	address.RawQuery = url.Values{"login": {h.login}}.Encode()
-	var all []restCredential
-	if err := list(ctx, h.Source, "", address, func(c restCredential) { all = append(all, c) }); err != nil {
+	for try := 1; ; try++ {
+		var all []restCredential
+		err := list(ctx, h.Source, "", address, func(c restCredential) {
+			if strings.EqualFold(c.Login, h.login) {
+				all = append(all, c)
+			}
+		})
 		if isHidden(err) {
-			return false, nil
+			return false, h.seesNoSignOn(ctx, err)
 		}
-		return false, err
-	}
-	for _, c := range all {
-		if !strings.EqualFold(c.Login, h.login) {
-			continue
+		if err != nil {
+			return false, err
 		}
-		if err := h.call(ctx, http.MethodDelete, h.orgPath("credential-authorizations", number(c.ID)), nil); err != nil && !isHidden(err) {
+		again, err := endAll(all, try, func(c restCredential) error {
+			return h.call(ctx, http.MethodDelete, h.orgPath("credential-authorizations", number(c.ID)), nil)
+		})
+		if err != nil || !again {
 			return true, err
 		}
 	}
-	return true, nil
 }
 
 // endTokens takes the organisation from fine-grained tokens.
 func (h *holding) endTokens(ctx context.Context) error {
 	address := h.orgPath("personal-access-tokens")
 	address.RawQuery = url.Values{"owner[]": {h.login}}.Encode()
-	var all []restToken
-	if err := list(ctx, h.Source, "", address, func(t restToken) { all = append(all, t) }); err != nil {
-		return err
-	}
-	for _, token := range all {
-		if number(token.Owner.ID) != h.privilege.GetHolder() {
-			continue
+	for try := 1; ; try++ {
+		var all []restToken
+		err := list(ctx, h.Source, "", address, func(t restToken) {
+			if number(t.Owner.ID) == h.privilege.GetHolder() {
+				all = append(all, t)
+			}
+		})
+		if err != nil {
+			return err
 		}
-		err := h.call(ctx, http.MethodPost, h.orgPath("personal-access-tokens", number(token.ID)), map[string]string{"action": "revoke"})
-		if err != nil && !isHidden(err) {
+		again, err := endAll(all, try, func(t restToken) error {
+			return h.call(ctx, http.MethodPost, h.orgPath("personal-access-tokens", number(t.ID)), map[string]string{"action": "revoke"})
+		})
+		if err != nil || !again {
 			return err
 		}
 	}
-	return nil
+}
+
+// endAll ends each. Again says that some were said not to be there, and have to be looked for: what is still there at the
+// second try is an error.
+func endAll[T any](all []T, try int, end func(T) error) (again bool, err error) {
+	for _, one := range all {
+		err := end(one)
+		if isHidden(err) && try == 1 {
+			again = true
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return again, nil
 }
 
 // call makes a change and notes it.

@@ -29,6 +29,8 @@ type holding struct {
 	login   string // the holder's
 	renamed bool   // whether the holder goes by another name than the privilege says
 	member  bool   // whether the holder is in the organisation, where that was looked at
+	sees    bool   // whether the token was seen to be one that nothing is hidden from
+	moved   string // who owns the repository now, if it is somebody else
 	// place is where the holder's place in the team is, repo the repository's name, invitation the id of one that waits.
 	place      *url.URL
 	repo       string
@@ -131,13 +133,13 @@ func (h *holding) say(detail string) {
 	h.state.Detail = strings.TrimPrefix(h.state.GetDetail()+"; "+detail, "; ")
 }
 
-// get reads one thing, and notes that. What is not there is false and no error.
+// get reads one thing, and notes that. What is not there is false and no error, if the token would be shown it.
 func (h *holding) get(ctx context.Context, address *url.URL, into any) (there bool, err error) {
 	answer, err := h.Source.get(ctx, address.String())
 	h.state.Reads = append(h.state.Reads, outcome(http.MethodGet, address, answer, err))
 	switch {
 	case isHidden(err):
-		return false, nil
+		return false, h.believe(ctx)
 	case err != nil:
 		return false, err
 	}
@@ -147,16 +149,41 @@ func (h *holding) get(ctx context.Context, address *url.URL, into any) (there bo
 	return true, nil
 }
 
+// believe asks, once in a look, whether what is not there would be shown if it were.
+func (h *holding) believe(ctx context.Context) error {
+	if h.sees {
+		return nil
+	}
+	err := h.seesAll(ctx, h.privilege.GetKind())
+	h.sees = err == nil
+	return err
+}
+
 // query makes a query, and notes that.
 func (h *holding) query(ctx context.Context, query string, variables map[string]any) (*graph, error) {
 	g, err := h.ask(ctx, query, variables)
+	h.noteQuery(query, err)
+	return g, err
+}
+
+// queryAll makes a query page by page, and notes that.
+func (h *holding) queryAll(ctx context.Context, query string, variables map[string]any, find func(*graph) (*connection, error), each func(*graphEdge)) error {
+	err := h.pages(ctx, query, variables, find, func(page *connection) {
+		for i := range page.Edges {
+			each(&page.Edges[i])
+		}
+	})
+	h.noteQuery(query, err)
+	return err
+}
+
+func (h *holding) noteQuery(query string, err error) {
 	status := "200"
 	if err != nil {
 		status = "refused"
 	}
 	operation, _, _ := strings.Cut(strings.TrimPrefix(query, "query "), "(")
 	h.state.Reads = append(h.state.Reads, "POST /graphql "+operation+": "+status)
-	return g, err
 }
 
 // lookHolder reads the account: https://docs.github.com/en/rest/users/users#get-a-user-using-their-id.
@@ -246,22 +273,17 @@ func (h *holding) lookTeam(ctx context.Context) error {
 		h.found(pending, place.Role)
 		return nil
 	}
-	g, err := h.query(ctx, queryTeamMembers, map[string]any{"slug": team.Slug, "login": h.login, "first": maxPage, "after": nil})
-	if err != nil {
-		return err
-	}
-	if g.Organization == nil || g.Organization.Team == nil || g.Organization.Team.Members == nil {
-		return errNotThere
-	}
 	h.state.Presence = absent
-	for _, edge := range g.Organization.Team.Members.Edges {
+	// What GitHub makes of the login is a search: who has it may come behind all whose logins hold it.
+	err = h.queryAll(ctx, queryTeamMembers, map[string]any{"slug": team.Slug, "login": h.login}, ofTeam, func(edge *graphEdge) {
 		if number(edge.Node.ID) == h.privilege.GetHolder() {
 			h.found(present, strings.ToLower(edge.Role))
-			return nil
 		}
+	})
+	if err == nil && h.state.GetPresence() == absent {
+		h.state.Via = append(h.state.Via, "a team below "+team.Slug)
 	}
-	h.state.Via = append(h.state.Via, "a team below "+team.Slug)
-	return nil
+	return err
 }
 
 // sayManaged says where an identity provider fills the team. What is answered where there is no team synchronisation is
@@ -270,8 +292,10 @@ func (h *holding) sayManaged(ctx context.Context) {
 	var mapped struct {
 		Groups []json.RawMessage `json:"groups"`
 	}
-	there, err := h.get(ctx, h.orgPath("teams", h.slug, "team-sync", "group-mappings"), &mapped)
-	if err == nil && there && len(mapped.Groups) > 0 {
+	address := h.orgPath("teams", h.slug, "team-sync", "group-mappings")
+	answer, err := h.Source.get(ctx, address.String())
+	h.state.Reads = append(h.state.Reads, outcome(http.MethodGet, address, answer, err))
+	if err == nil && json.Unmarshal(answer.Body, &mapped) == nil && len(mapped.Groups) > 0 {
 		h.say("an identity provider fills the team: what is changed here is put back")
 	}
 }
@@ -289,23 +313,15 @@ func (h *holding) lookCollaborator(ctx context.Context) error {
 	case number(repo.ID) != h.privilege.GetResource() || !isSlug(repo.Name):
 		return errors.New("read repository: the answer is not of that repository")
 	case !strings.EqualFold(repo.Owner.Login, h.config.Org):
-		h.state.Resource = absent
-		h.say("the repository belongs to " + event.Clean(repo.Owner.Login) + " now")
+		h.moved = event.Clean(repo.Owner.Login)
+		h.task = "the repository " + event.Clean(repo.FullName) + " belongs to " + h.moved + " now, who goes on with its collaborators: have " + h.login + " taken from it there"
+		h.link = h.site().JoinPath(h.moved, repo.Name, "settings", "access").String()
 		return nil
 	}
-	h.state.Resource, h.repo = present, repo.Name
-	g, err := h.query(ctx, queryCollaborator, map[string]any{"repo": repo.Name, "login": h.login, "first": 10, "after": nil})
-	if err != nil {
-		return err
-	}
-	collaborators, err := ofRepo(g)
-	if err != nil {
-		return err
-	}
-	h.state.Presence = absent
-	for _, edge := range collaborators.Edges {
+	h.state.Resource, h.repo, h.state.Presence = present, repo.Name, absent
+	err = h.queryAll(ctx, queryCollaborator, map[string]any{"repo": repo.Name, "login": h.login}, ofRepo, func(edge *graphEdge) {
 		if number(edge.Node.ID) != h.privilege.GetHolder() {
-			continue
+			return
 		}
 		for _, source := range edge.Sources {
 			switch source.Source.Type {
@@ -317,8 +333,10 @@ func (h *holding) lookCollaborator(ctx context.Context) error {
 		}
 		if own := edge.own(); own != "" {
 			h.found(present, own)
-			return nil
 		}
+	})
+	if err != nil || h.state.GetPresence() == present {
+		return err
 	}
 	return h.lookInvitation(ctx)
 }
@@ -343,55 +361,4 @@ func okAnswer(err error) *vendorhttp.Answer {
 		return nil
 	}
 	return &vendorhttp.Answer{Status: http.StatusOK}
-}
-
-// lookOrgRole reads whether somebody is an owner, or holds another role of the organisation.
-func (h *holding) lookOrgRole(ctx context.Context) error {
-	var membership struct {
-		Role  string `json:"role"`
-		State string `json:"state"`
-	}
-	there, err := h.get(ctx, h.orgPath("memberships", h.login), &membership)
-	if err != nil {
-		return err
-	}
-	h.member = there && membership.State == "active"
-	h.state.Presence = absent
-	if h.privilege.GetResource() == ownerRole {
-		h.state.Resource = present
-		if there && membership.Role == ownerRole {
-			h.state.Presence = present
-			if membership.State == "pending" {
-				h.state.Presence = pending
-			}
-		}
-		return nil
-	}
-	var role restRole
-	address := h.orgPath("organization-roles", h.privilege.GetResource())
-	if there, err = h.get(ctx, address, &role); err != nil {
-		return err
-	}
-	if !there {
-		h.state.Resource = absent
-		return nil
-	}
-	if number(role.ID) != h.privilege.GetResource() {
-		return errors.New("read role: the answer is not of that role")
-	}
-	h.state.Resource = present
-	users := address.JoinPath("users")
-	err = list(ctx, h.Source, "", users, func(user restHolder) {
-		if number(user.ID) != h.privilege.GetHolder() {
-			return
-		}
-		for _, team := range user.InheritedFrom {
-			h.state.Via = append(h.state.Via, "team "+event.Clean(team.Slug))
-		}
-		if user.Assignment != "indirect" {
-			h.state.Presence = present
-		}
-	})
-	h.state.Reads = append(h.state.Reads, outcome(http.MethodGet, users, okAnswer(err), err))
-	return err
 }

@@ -5,6 +5,7 @@ package github
 
 import (
 	"cmp"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -46,6 +47,9 @@ func (s *Source) Receive(delivery vendorhttp.Delivery) (*vendorhttp.Accepted, er
 	if len(s.Webhooks()) == 0 {
 		return nil, &vendorhttp.Unbelieved{Reason: "unsigned", Detail: "webhooks are not taken: no webhook_secret is configured"}
 	}
+	if delivery.Method != http.MethodPost {
+		return nil, &vendorhttp.Unbelieved{Reason: "foreign", Detail: "not a POST, which GitHub's deliveries are"}
+	}
 	secret, err := s.config.WebhookSecret.Value()
 	if err != nil {
 		return nil, err
@@ -54,7 +58,6 @@ func (s *Source) Receive(delivery vendorhttp.Delivery) (*vendorhttp.Accepted, er
 	if err := vendorhttp.CheckHMAC(secret, signature, "sha256=", delivery.Body); err != nil {
 		return nil, err
 	}
-	signature = strings.ToLower(signature)
 	id := delivery.Header.Get("X-GitHub-Delivery")
 	return &vendorhttp.Accepted{
 		Feed:    s.Webhooks()[0],

@@ -45,6 +45,7 @@ type installationToken struct {
 	Token       string            `json:"token"`
 	ExpiresAt   time.Time         `json:"expires_at"`
 	Permissions map[string]string `json:"permissions"`
+	Selection   string            `json:"repository_selection"`
 }
 
 // askToken gets a token of the installation, good for an hour:
