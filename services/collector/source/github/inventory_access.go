@@ -61,18 +61,27 @@ func (o *observation) roles() {
 		}
 	}))
 	o.orgRoles()
-	var repos []restRepo
-	o.part("repositories", list(o.ctx, o.Source, "", o.orgPath("repos"), func(repo restRepo) {
-		if isSlug(repo.Name) {
-			repos = append(repos, repo)
-		}
-	}))
-	for _, repo := range repos {
+	for _, repo := range o.repos() {
 		if o.ctx.Err() != nil {
 			return
 		}
 		o.repoRoles(&repo)
 	}
+}
+
+// repos are the repositories that the token sees. GitHub leaves private ones out in silence where a right is missing, so
+// that is named.
+func (o *observation) repos() []restRepo {
+	var repos []restRepo
+	read := o.part("repositories", list(o.ctx, o.Source, "", o.orgPath("repos"), func(repo restRepo) {
+		if isSlug(repo.Name) {
+			repos = append(repos, repo)
+		}
+	}))
+	if err := o.seesAll(o.ctx, kindCollaborator); read && err != nil {
+		o.part("repositories that the token does not see", errors.New(strings.TrimPrefix(err.Error(), errUnseen.Error()+"; ")))
+	}
+	return repos
 }
 
 // orgRoles are the roles of the organisation that teams and people hold; every organisation has some.
@@ -227,13 +236,7 @@ type restKey struct {
 func (o *observation) tokens() {
 	o.credentials()
 	o.fineGrained()
-	var repos []restRepo
-	o.part("repositories", list(o.ctx, o.Source, "", o.orgPath("repos"), func(repo restRepo) {
-		if isSlug(repo.Name) {
-			repos = append(repos, repo)
-		}
-	}))
-	for _, repo := range repos {
+	for _, repo := range o.repos() {
 		if o.ctx.Err() != nil {
 			return
 		}

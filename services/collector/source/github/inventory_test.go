@@ -278,6 +278,14 @@ func TestInventoryIsHonest(t *testing.T) {
 	if got, err = source.Observe(t.Context(), "people"); err != nil || len(got.GetMissing()) > 0 || len(got.GetEntries()) != 5 {
 		t.Errorf("got %v, %v, want five accounts and nothing missing", got, err)
 	}
+	// GitHub leaves out private repositories in silence.
+	s.SetScopes("admin:org")
+	for _, kind := range []string{"roles", "tokens"} {
+		got, err := source.Observe(t.Context(), kind)
+		if err != nil || !strings.Contains(strings.Join(got.GetMissing(), "\n"), "repositories that the token does not see: the token does not have the scope repo") {
+			t.Errorf("%s without the scope repo: got %q missing, %v", kind, got.GetMissing(), err)
+		}
+	}
 	source.config.Org = ""
 	if kinds := source.Kinds(); kinds != nil {
 		t.Errorf("without an organisation: got kinds %v, want none", kinds)
