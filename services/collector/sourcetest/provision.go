@@ -63,8 +63,7 @@ type ProvisionCase struct {
 	Cases map[string]PrivilegeCase
 }
 
-// enough is how often something is asked of a vendor with faults before it counts as failed.
-const enough = 200
+const enough = 200 // tries at a vendor with faults before it counts as failed
 
 // Provision holds the source of c to what is promised of privileges: what was given is there once, what was taken is
 // gone, what was there before stays, and a read tells which.
@@ -99,6 +98,7 @@ type provision struct {
 	ProvisionCase
 	PrivilegeCase
 }
+
 func (p provision) open(t *testing.T, seed uint64) (Provisioner, Registry) {
 	registry := p.Registry(seed, token)
 	return p.New(t, Options{URL: serve(t, registry), Token: token, PageSize: 2, Impatient: true}), registry

@@ -90,10 +90,10 @@ func TestOurClockIsAhead(t *testing.T) {
 			c := newClocks(t, ahead)
 			for i := range 200 {
 				c.pass(time.Hour)
-				switch {
-				case i%50 == 20:
+				switch i % 50 {
+				case 20:
 					c.ours = c.true
-				case i%50 == 40:
+				case 40:
 					c.ours = c.true.Add(ahead)
 				}
 				if i%30 == 0 {

@@ -48,7 +48,7 @@ func TestOddEntries(t *testing.T) {
 
 // Many odd entries are counted.
 func TestManyOddEntries(t *testing.T) {
-	s := before(t, newOrganisation(0, "invented"), func(w http.ResponseWriter, r *http.Request) bool {
+	s := before(t, newOrganisation(0, "invented"), func(w http.ResponseWriter, _ *http.Request) bool {
 		fmt.Fprintf(w, `{"kind":"admin#directory#users","users":[{"id":"1"}%s]}`, strings.Repeat(`,{"id":2}`, 5000))
 		return true
 	})

@@ -74,7 +74,7 @@ func TestListsThatLeadAstray(t *testing.T) {
 func TestFullPageThatLeadsToItself(t *testing.T) {
 	record := string(fake.OktaEvent{}.JSON())
 	for body, sound := range map[string]bool{"[" + record + "," + record + "]": false, "[" + record + "]": true, "[]": true} {
-		source, asked := recorder(t, func(w http.ResponseWriter, r *http.Request, nth int) {
+		source, asked := recorder(t, func(w http.ResponseWriter, _ *http.Request, nth int) {
 			link := "/api/v1/logs?limit=2&after=x"
 			if nth > 1 {
 				link = "/api/v1/logs?after=x&limit=2"
