@@ -225,7 +225,7 @@ type m365Answer struct {
 	body   []byte
 }
 
-// Header, WriteHeader and Write are an http.ResponseWriter's.
+// Header is an http.ResponseWriter's, as WriteHeader and Write are.
 func (a *m365Answer) Header() http.Header { return a.header }
 
 // WriteHeader keeps the status.

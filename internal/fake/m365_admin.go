@@ -29,6 +29,7 @@ var (
 	m365ReadsAppRoles = []string{"Application.Read.All", "Directory.Read.All", "AppRoleAssignment.ReadWrite.All"}
 	m365UserAppRoles  = []string{"Directory.Read.All", "AppRoleAssignment.ReadWrite.All"}
 	m365WritesAppRole = []string{"AppRoleAssignment.ReadWrite.All"}
+	m365ReadsDeleted  = []string{"Directory.Read.All", "User.Read.All", "Group.Read.All", "Application.Read.All"}
 	m365EndsSessions  = []string{"User.RevokeSessions.All", "User.ReadWrite.All"}
 )
 
@@ -47,6 +48,11 @@ func (d *M365Directory) route() *http.ServeMux {
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			if d.isForbidden(r) || !d.tenant.has(permissions...) {
+				if strings.HasSuffix(path, "/roleAssignmentScheduleRequests") {
+					// Privileged Identity Management says which it is.
+					m365GraphError(w, http.StatusForbidden, "PermissionScopeNotGranted", "Authorization failed due to missing permission scope "+strings.Join(permissions, ",")+".")
+					return
+				}
 				m365GraphError(w, http.StatusForbidden, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
 				return
 			}
@@ -55,6 +61,7 @@ func (d *M365Directory) route() *http.ServeMux {
 	}
 	on("GET /users", m365ReadsUsers, d.listUsers)
 	on("GET /users/{id}", m365ReadsUsers, d.getUser)
+	on("GET /directory/deletedItems/{id}", m365ReadsDeleted, d.getDeleted)
 	on("GET /groups", m365ReadsGroups, d.listGroups)
 	on("GET /groups/{id}", m365ReadsGroups, d.getGroup)
 	on("GET /groups/{id}/members", m365ReadsGroups, d.listRelated(d.members))

@@ -130,6 +130,7 @@ type M365Directory struct {
 	appRoles      map[string]M365AppRole
 	members       map[string]map[string]bool // by group
 	owners        map[string]map[string]bool // by group
+	deleted       map[string]string          // the kind of what can be restored
 	ended         map[string]int             // how often a person's sessions were ended
 	forbidden     []string
 	changes       int
@@ -142,7 +143,7 @@ func newM365Directory(tenant *M365) *M365Directory {
 		users:  map[string]M365User{}, groups: map[string]M365Group{}, devices: map[string]M365Device{}, roles: map[string]M365Role{},
 		assignments: map[string]M365RoleAssignment{}, registrations: map[string]M365Registration{}, principals: map[string]M365Principal{},
 		grants: map[string]M365Grant{}, appRoles: map[string]M365AppRole{},
-		members: map[string]map[string]bool{}, owners: map[string]map[string]bool{}, ended: map[string]int{},
+		members: map[string]map[string]bool{}, owners: map[string]map[string]bool{}, ended: map[string]int{}, deleted: map[string]string{},
 	}
 	d.mux = d.route()
 	return d
@@ -219,6 +220,10 @@ func (d *M365Directory) Delete(ids ...string) {
 }
 
 func (d *M365Directory) remove(id string) {
+	// Of groups only those of Microsoft 365 can be restored: https://learn.microsoft.com/graph/api/resources/directory.
+	if kind := d.kind(id); kind == "user" || kind == "servicePrincipal" || d.groups[id].Team {
+		d.deleted[id] = kind
+	}
 	delete(d.users, id)
 	delete(d.groups, id)
 	delete(d.devices, id)

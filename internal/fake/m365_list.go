@@ -24,6 +24,16 @@ func (d *M365Directory) getUser(w http.ResponseWriter, r *http.Request) {
 	m365Missing(w, id)
 }
 
+// getDeleted shows what was deleted within 30 days: https://learn.microsoft.com/graph/api/directory-deleteditems-get.
+func (d *M365Directory) getDeleted(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("id")
+	if d.deleted[id] == "" {
+		m365Missing(w, id)
+		return
+	}
+	m365Shown(w, http.StatusOK, map[string]any{"@odata.type": "#microsoft.graph." + d.deleted[id], "id": id})
+}
+
 func (d *M365Directory) listGroups(w http.ResponseWriter, r *http.Request) {
 	m365Page(d, w, r, d.groups, func(g M365Group) map[string]any { return g.json(r) })
 }

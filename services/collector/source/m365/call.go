@@ -35,6 +35,7 @@ var (
 	setsGrants    = right{"DelegatedPermissionGrant.ReadWrite.All", "Directory.ReadWrite.All"}
 	readsAppRoles = right{"Directory.Read.All", "AppRoleAssignment.ReadWrite.All", "Directory.ReadWrite.All"}
 	setsAppRoles  = right{"AppRoleAssignment.ReadWrite.All"}
+	readsDeleted  = right{"Directory.Read.All", "User.Read.All", "Group.Read.All", "Application.Read.All"}
 	endsSessions  = right{"User.RevokeSessions.All", "User.ReadWrite.All", "Directory.ReadWrite.All"}
 )
 
@@ -42,6 +43,9 @@ var (
 const (
 	codeMissing = "Request_ResourceNotFound"  // there is no such object
 	codeNoPIM   = "AadPremiumLicenseRequired" // no plan with Privileged Identity Management
+	// codeNotGranted is what Privileged Identity Management says, with its name, of a permission that the app lacks. That
+	// it says nothing else so is not confirmed.
+	codeNotGranted = "PermissionScopeNotGranted"
 )
 
 // call asks Graph. A body is sent as JSON. Its error holds no secret.
@@ -95,6 +99,24 @@ func (s *Source) entries(path string, answer *vendorhttp.Answer) (page []json.Ra
 		return told.Value, "", errors.New("read page: the next page is the same one")
 	}
 	return told.Value, next, nil
+}
+
+// maxTurns bounds the pages of a list.
+const maxTurns = 5000
+
+// turns is the pages of a list that were asked for. A list that leads back to one of them has no end.
+type turns map[string]bool
+
+// take notes a page that is about to be asked for.
+func (t turns) take(path string) error {
+	switch {
+	case t[path]:
+		return errors.New("read page: the link to the next one leads back to an earlier one")
+	case len(t) >= maxTurns:
+		return fmt.Errorf("read page: the list has more than %d", maxTurns)
+	}
+	t[path] = true
+	return nil
 }
 
 // isMissing is whether Graph itself says that there is no such object. A 404 of anybody else says nothing.

@@ -121,7 +121,7 @@ func (c *checking) poll(ctx context.Context, feed string) *curfewv1.Check {
 			if err := c.source.waitForReports(ctx); err != nil {
 				return nil, err
 			}
-			log, now := graphLogs[feed], c.source.client.Now()
+			log, now := graphLogs[feed], c.source.client.Time()
 			return c.source.get(ctx, &c.source.graph, permission, log.path, log.between(now.Add(-time.Hour), now, 1))
 		}).err; err != nil {
 			return no(check, err)
@@ -152,10 +152,10 @@ func (c *checking) subscription(ctx context.Context, check *curfewv1.Check, answ
 			status = subscription.Status
 		}
 	}
-	switch {
-	case status == "enabled":
+	switch status {
+	case "enabled":
 		check.Why = "it is subscribed to"
-	case status == "disabled":
+	case "disabled":
 		check.Verdict = curfewv1.CheckVerdict_CHECK_VERDICT_UNSPECIFIED
 		check.Why = "its subscription is off; reading turns it on again, unless an administrator turned it off"
 	default:

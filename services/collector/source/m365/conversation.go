@@ -75,7 +75,10 @@ func shortened(path string) string {
 // all reads every page of a list.
 func all[T any](ctx context.Context, talk *conversation, right right, path string) ([]T, error) {
 	var list []T
-	for path != "" {
+	for taken := (turns{}); path != ""; {
+		if err := taken.take(path); err != nil {
+			return nil, err
+		}
 		answer, err := talk.exchange(ctx, right, http.MethodGet, path, nil)
 		if err != nil {
 			return nil, err
@@ -134,7 +137,7 @@ func (c *conversation) app(ctx context.Context, p *curfewv1.Privilege, state *cu
 	case found == nil:
 		state.Holder = curfewv1.Presence_PRESENCE_ABSENT
 		remark(state, "the holder does not exist any more")
-		return nil
+		return c.deleted(ctx, p.GetHolder(), "the holder", state)
 	}
 	c.path, c.reads = principalsPath, readsApps
 	state.Holder = curfewv1.Presence_PRESENCE_PRESENT
@@ -144,6 +147,24 @@ func (c *conversation) app(ctx context.Context, p *curfewv1.Privilege, state *cu
 	}
 	if found.status() == "suspended" {
 		remark(state, "the app is disabled")
+	}
+	return nil
+}
+
+// deleted notes of what is not there whether it can come back: people, apps and Microsoft 365 groups are kept for 30 days
+// after they were deleted, and get back with what they held, so that what was given to them is not gone for good.
+// https://learn.microsoft.com/graph/api/directory-deleteditems-get
+func (c *conversation) deleted(ctx context.Context, id, what string, state *curfewv1.PrivilegeState) error {
+	var found member
+	err := c.send(ctx, readsDeleted, http.MethodGet, at("/v1.0/directory/deletedItems/", id, "?$select=id"), nil, &found)
+	switch {
+	case isMissing(err):
+	case err != nil && !isRefusal(err):
+		return err
+	case err != nil:
+		remark(state, "whether "+what+" can be restored could not be learnt; if so, it gets back what it held")
+	case strings.EqualFold(found.ID, id):
+		remark(state, what+" was deleted and can be restored for 30 days; it gets back what it held then, so revoke it again if that happens")
 	}
 	return nil
 }

@@ -6,8 +6,6 @@ package m365
 import (
 	"testing"
 
-	"github.com/curfewhq/curfew/internal/event"
-	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 	"github.com/curfewhq/curfew/services/collector/sourcetest"
 )
 
@@ -57,15 +55,3 @@ func FuzzDecodeGraph(f *testing.F) { sourcetest.FuzzDecoder(f, graphDecoder()) }
 func BenchmarkDecode(b *testing.B) { sourcetest.BenchmarkDecoder(b, decoder()) }
 
 func BenchmarkDecodeGraph(b *testing.B) { sourcetest.BenchmarkDecoder(b, graphDecoder()) }
-
-func decodeOne(t testing.TB, decode event.Decode, record string) *curfewv1.Event {
-	t.Helper()
-	events, err := decode([]byte(record))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(events) != 1 {
-		t.Fatalf("got %d events, want 1", len(events))
-	}
-	return events[0]
-}

@@ -103,6 +103,11 @@ func (v *survey) lack(ctx context.Context, what string, err error) error {
 	case isMissing(err):
 		return nil
 	}
+	return v.gap(what, err)
+}
+
+// gap is lack for what is there, whatever Graph says of its parts.
+func (v *survey) gap(what string, err error) error {
 	v.note(what, err)
 	if isRefusal(err) {
 		v.broken = 0
@@ -138,7 +143,10 @@ func (v *survey) whole(what string, err error) error {
 // list reads every page of a list and gives each entry to each. An entry that is not as it is documented is noted as
 // missing from what. An error of each ends it.
 func list[T any](ctx context.Context, v *survey, right right, path, what string, each func(*T) error) error {
-	for path != "" {
+	for taken := (turns{}); path != ""; {
+		if err := taken.take(path); err != nil {
+			return err
+		}
 		answer, err := v.source.readPatiently(ctx, right, path)
 		if err != nil {
 			return err

@@ -153,6 +153,7 @@ func (v *survey) delegated(ctx context.Context, known map[string]*principal) err
 func (v *survey) permissions(ctx context.Context, p *principal, known map[string]*principal, values map[string]map[string]string) error {
 	what := "application permissions of the app " + p.ID
 	given := map[string]*curfewv1.AppAccess{}
+	var unnamed error
 	err := list(ctx, v, readsApps, at("/v1.0/servicePrincipals/", p.ID, "/appRoleAssignments"), what, func(r *roleGiven) error {
 		resource := known[r.Resource]
 		if resource == nil {
@@ -161,6 +162,7 @@ func (v *survey) permissions(ctx context.Context, p *principal, known map[string
 		if values[r.Resource] == nil {
 			offered, err := v.offered(ctx, r.Resource)
 			if err != nil {
+				unnamed = err
 				return err
 			}
 			values[r.Resource] = offered
@@ -181,7 +183,11 @@ func (v *survey) permissions(ctx context.Context, p *principal, known map[string
 		}
 		return nil
 	})
-	if err != nil {
+	switch {
+	case unnamed != nil && ctx.Err() == nil:
+		// That an API is gone does not say so of the app that has its permissions.
+		return v.gap(what, unnamed)
+	case err != nil:
 		// A part of an app's permissions would look like all of them.
 		return v.lack(ctx, what, err)
 	}

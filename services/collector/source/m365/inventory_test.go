@@ -297,12 +297,14 @@ func TestListsThatLeadAstray(t *testing.T) {
 		"another list":  "/v1.0/groups?$skiptoken=1",
 		"the same page": "/v1.0/users?" + userFields + "&$top=999",
 	} {
+		requests := 0
 		source := serveTenant(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			requests++
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = w.Write([]byte(`{"value":[{"id":"anna"},{"id":7},{}],"@odata.nextLink":"` + next + `"}`))
 		}))
 		got, err := source.Observe(t.Context(), "people")
-		if err != nil || len(got.GetEntries()) != 1 || len(got.GetMissing()) < 3 {
+		if err != nil || len(got.GetEntries()) != 1 || len(got.GetMissing()) < 3 || requests != 1 {
 			t.Errorf("%s: got %v, %v, want one entry, and what is missing", name, got, err)
 		}
 	}

@@ -44,7 +44,8 @@ type logCursor struct {
 	Next string `json:"next,omitempty"`
 	// Covered is the end of the last coverage, or where the first read began.
 	Covered time.Time `json:"covered"`
-	// Swept is when reading last began further back, or the first read.
+	// Swept is when reading last began further back, or the first read: what happened lateness before it, and was late by no
+	// more, is read once reading reached the present behind it.
 	Swept time.Time `json:"swept"`
 }
 
@@ -60,7 +61,7 @@ func (c *logCursor) String() string {
 // parseLogCursor reads what String wrote; "" is the start.
 func (s *Source) parseLogCursor(text string) (logCursor, error) {
 	if text == "" {
-		now := s.client.Now().UTC().Truncate(time.Second)
+		now := s.client.Time().UTC().Truncate(time.Second)
 		from := now.Add(-s.config.Since)
 		return logCursor{From: from, Covered: from, Swept: now}, nil
 	}
@@ -69,10 +70,25 @@ func (s *Source) parseLogCursor(text string) (logCursor, error) {
 		!c.Until.IsZero() && !c.From.Before(c.Until) || c.Until.IsZero() != c.Asked.IsZero() || c.Next != "" && c.Until.IsZero() {
 		return logCursor{}, errors.New("read cursor: it is not one of this source")
 	}
+	c.correct(s.client.Time())
 	return c, nil
 }
 
-// begin begins a query: from where the last one left off until now, but at most two overlaps long, so that a long absence
+// correct takes back what was claimed while our clock was ahead of Microsoft's: where reading really was nobody can tell,
+// so as much is read again as a sweep would.
+func (c *logCursor) correct(now time.Time) {
+	now = now.UTC().Truncate(time.Second)
+	latest := now.Add(jitter)
+	switch {
+	case c.From.After(latest) || c.Covered.After(latest) || c.Swept.After(latest):
+		from := earlier(earlier(c.From, c.Covered), now.Add(-sweepEvery-lateness))
+		*c = logCursor{From: from, Covered: earlier(c.Covered, from), Swept: now}
+	case c.Asked.After(latest) || c.Until.After(latest):
+		c.Until, c.Asked, c.Next = time.Time{}, time.Time{}, ""
+	}
+}
+
+// begin begins a query: from where the last one left off until now, by Microsoft's clock, but at most two overlaps long, so that a long absence
 // is read in pieces. Now and then it begins further back, and what has been read is read again.
 func (c *logCursor) begin(now time.Time) {
 	now = now.UTC().Truncate(time.Second)
@@ -82,10 +98,10 @@ func (c *logCursor) begin(now time.Time) {
 		c.From, c.Covered = oldest, later(c.Covered, oldest)
 	}
 	if !c.From.Before(now) {
-		// The clock was set back.
+		// The clock was set back a little.
 		c.From = now.Add(-graphOverlap)
 	}
-	if c.Swept.After(now) || !now.Before(c.Swept.Add(sweepEvery)) {
+	if !now.Before(c.Swept.Add(sweepEvery)) {
 		// What is late by lateness at most reached the log behind the last sweep's beginning, so it happened behind this.
 		c.From = later(oldest, earlier(c.From, c.Swept.Add(-lateness)))
 		c.Swept = now
@@ -96,20 +112,21 @@ func (c *logCursor) begin(now time.Time) {
 	}
 }
 
-// end ends a query whose last page was read. What happened more than an overlap before the query was begun is there, so
-// there the next one begins and there coverage ends. More says that the query did not reach the present; there is no
-// coverage then.
+// end ends a query whose last page was read. What happened more than an overlap before the query was begun is there as a
+// rule, so there the next one begins. Coverage ends where the last sweep found all that is late by lateness at most. More
+// says that the query did not reach the present; there is no coverage then.
 func (c *logCursor) end() (covered *curfewv1.Coverage, more bool) {
 	if from := earlier(c.Asked.Add(-graphOverlap), c.Until); from.After(c.From) {
 		c.From = from
 	}
 	more = c.Until.Before(c.Asked)
 	c.Until, c.Asked, c.Next = time.Time{}, time.Time{}, ""
-	if more || !c.Covered.Before(c.From) {
+	until := c.Swept.Add(-lateness)
+	if more || !c.Covered.Before(until) {
 		return nil, more
 	}
-	covered = &curfewv1.Coverage{From: timestamppb.New(c.Covered), Until: timestamppb.New(c.From)}
-	c.Covered = c.From
+	covered = &curfewv1.Coverage{From: timestamppb.New(c.Covered), Until: timestamppb.New(until)}
+	c.Covered = until
 	return covered, false
 }
 
@@ -126,18 +143,27 @@ func (s *Source) pollGraph(ctx context.Context, feed, text string) (*curfewv1.Ev
 		return nil, err
 	}
 	if at.Until.IsZero() {
-		at.begin(s.client.Now())
+		at.begin(s.client.Time())
 	}
-	page, err := s.page(ctx, feed, &at)
+	page, asked, err := s.page(ctx, feed, &at)
 	var refused *vendorhttp.Refused
-	if errors.As(err, &refused) && at.Next != "" && (refused.Status == http.StatusBadRequest || refused.Status == http.StatusGone) {
+	switch {
+	case errors.As(err, &refused) && at.Next != "" && (refused.Status == http.StatusBadRequest || refused.Status == http.StatusGone):
 		// How long a link to a next page lives is not documented: the query is made again.
 		at.Next = ""
-		page, err = s.page(ctx, feed, &at)
+		page, asked, err = s.page(ctx, feed, &at)
+	case err == nil && at.Asked.After(asked.Add(jitter)):
+		// Our clock is ahead, which this answer tells first.
+		if at.correct(asked); text == "" {
+			at, _ = s.parseLogCursor("") // the start is always one
+		}
+		at.begin(asked)
+		page, asked, err = s.page(ctx, feed, &at)
 	}
 	if err != nil {
 		return nil, err
 	}
+	at.Asked = earlier(at.Asked, asked.UTC().Truncate(time.Second))
 	batch := &curfewv1.EventBatch{Source: source, Feed: feed, Received: timestamppb.New(s.client.Now())}
 	event.AppendAll(batch, page.Value, DecodeGraph)
 	next, err := s.nextQuery(feed, page.Next)
@@ -155,8 +181,8 @@ func (s *Source) pollGraph(ctx context.Context, feed, text string) (*curfewv1.Ev
 	return batch, nil
 }
 
-// page asks for a page of a log.
-func (s *Source) page(ctx context.Context, feed string, at *logCursor) (*graphPage, error) {
+// page asks for a page of a log, and says when it was asked for.
+func (s *Source) page(ctx context.Context, feed string, at *logCursor) (*graphPage, time.Time, error) {
 	log := graphLogs[feed]
 	address := s.graph.base.JoinPath(log.path)
 	address.RawQuery = encode(log.between(at.From, at.Until, s.config.PageSize))
@@ -164,17 +190,17 @@ func (s *Source) page(ctx context.Context, feed string, at *logCursor) (*graphPa
 		address.RawQuery = at.Next
 	}
 	if err := s.waitForReports(ctx); err != nil {
-		return nil, err
+		return nil, time.Time{}, err
 	}
 	answer, err := s.ask(ctx, &s.graph, "AuditLog.Read.All", vendorhttp.Request{Method: http.MethodGet, Address: address.String()})
 	if err != nil {
-		return nil, err
+		return nil, time.Time{}, err
 	}
 	var page graphPage
 	if err := json.Unmarshal(answer.Body, &page); err != nil || page.Value == nil {
-		return nil, errors.New("read page: not a JSON object with a list of entries")
+		return nil, time.Time{}, errors.New("read page: not a JSON object with a list of entries")
 	}
-	return &page, nil
+	return &page, answer.Asked, nil
 }
 
 // between is the query for what happened from one time to another.

@@ -83,7 +83,7 @@ func (t *tenant) Happen(n int) []string {
 
 func (t *tenant) Add(records ...json.RawMessage) {
 	if t.feed == feedSignIns {
-		t.M365.AddGraph("signIns", records...)
+		t.AddGraph("signIns", records...)
 		return
 	}
 	t.M365.Add(contentTypes[t.feed], records...)
@@ -209,10 +209,14 @@ func TestNewRefuses(t *testing.T) {
 type seen struct {
 	*fake.M365
 	asked []string
+	now   func() time.Time // the vendor's clock; the machine's if nil
 }
 
 // ServeHTTP notes the request.
 func (s *seen) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.now != nil {
+		w.Header().Set("Date", s.now().UTC().Format(http.TimeFormat))
+	}
 	query := r.URL.Query()
 	for _, name := range []string{"contentType", "PublisherIdentifier", "$top"} {
 		query.Del(name)

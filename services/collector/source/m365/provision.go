@@ -29,6 +29,13 @@ type privilege interface {
 	residual() string
 }
 
+// insistent is a privilege that can be taken by the ids of holder and resource alone.
+type insistent interface {
+	// insist takes what state says is not held: Graph shows what was given some seconds late. Done is whether there was
+	// something to take.
+	insist(ctx context.Context, talk *conversation, p *curfewv1.Privilege) (done bool, err error)
+}
+
 // task is what only a person can do, and the address where.
 type task struct{ text, link string }
 
@@ -79,7 +86,8 @@ func (s *Source) privilege(p *curfewv1.Privilege) (privilege, error) {
 }
 
 // Read asks Graph who holds the privilege in their own right. It reads holder and resource first: what is not there of an
-// id that means nobody is ABSENT with them. What Graph shows can lag behind what it changed by some seconds.
+// id that means nobody is ABSENT with them, and Detail says whether it can be restored: GONE holds only until it is. What
+// Graph shows can lag behind what it changed by some seconds.
 func (s *Source) Read(ctx context.Context, p *curfewv1.Privilege) (*curfewv1.PrivilegeState, error) {
 	privilege, err := s.privilege(p)
 	if err != nil {
@@ -129,7 +137,9 @@ func (s *Source) Grant(ctx context.Context, p *curfewv1.Privilege) (*curfewv1.Pr
 	return done, nil
 }
 
-// Revoke takes a privilege that is held, or puts back the level that prior shows.
+// Revoke takes a privilege that is held, or puts back the level that prior shows. A place in a group is taken even where
+// Graph does not show it; of the other kinds what was given in the last seconds may not be shown yet, and the answer is
+// ALREADY then.
 func (s *Source) Revoke(ctx context.Context, p *curfewv1.Privilege, prior *curfewv1.PrivilegeState) (*curfewv1.Provisioned, error) {
 	want := goal{presence: curfewv1.Presence_PRESENCE_ABSENT}
 	if prior.GetPresence() == curfewv1.Presence_PRESENCE_PRESENT {
@@ -171,6 +181,14 @@ func (s *Source) change(ctx context.Context, p *curfewv1.Privilege, want goal, g
 	case isGone(state) || talk.stranger && give:
 		return came(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_GONE), nil
 	case want.reached(state):
+		if insistent, can := privilege.(insistent); can && !give && want.presence == curfewv1.Presence_PRESENCE_ABSENT {
+			switch done, err := insistent.insist(ctx, talk, p); {
+			case err != nil:
+				return nil, err
+			case done:
+				return came(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_DONE), nil
+			}
+		}
 		return came(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_ALREADY), nil
 	case give:
 		err = privilege.give(ctx, talk, p, state)

@@ -30,7 +30,7 @@ func newDelegatedPrivilege(p *curfewv1.Privilege) (privilege, error) {
 	}
 	for i, scope := range scopes {
 		// https://www.rfc-editor.org/rfc/rfc6749#section-3.3
-		if strings.ContainsFunc(scope, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) || slices.Contains(scopes[:i], scope) {
+		if strings.ContainsFunc(scope, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) || contains(scopes[:i], scope) {
 			return nil, errors.New("the level names what is no permission, or one twice")
 		}
 	}
@@ -53,7 +53,7 @@ func (d delegatedPrivilege) read(ctx context.Context, talk *conversation, p *cur
 	state.Presence = curfewv1.Presence_PRESENCE_ABSENT
 	if talk.grant != nil {
 		has := strings.Fields(talk.grant.Scope)
-		held := slices.DeleteFunc(slices.Clone(d.scopes), func(scope string) bool { return !slices.Contains(has, scope) })
+		held := slices.DeleteFunc(slices.Clone(d.scopes), func(scope string) bool { return !contains(has, scope) })
 		if len(held) > 0 {
 			state.Presence, state.Level, state.Handle = curfewv1.Presence_PRESENCE_PRESENT, strings.Join(held, " "), talk.grant.ID
 		}
@@ -61,7 +61,7 @@ func (d delegatedPrivilege) read(ctx context.Context, talk *conversation, p *cur
 			remark(state, "the same consent holds other permissions too, which stay")
 		}
 	}
-	if everybody != nil && slices.ContainsFunc(strings.Fields(everybody.Scope), func(scope string) bool { return slices.Contains(d.scopes, scope) }) {
+	if everybody != nil && slices.ContainsFunc(strings.Fields(everybody.Scope), func(scope string) bool { return contains(d.scopes, scope) }) {
 		state.Via = append(state.Via, "consent for everybody "+event.Clean(everybody.ID))
 	}
 	return nil
@@ -103,30 +103,45 @@ func (c *conversation) consent(ctx context.Context, p *curfewv1.Privilege) (ever
 	return everybody, nil
 }
 
+// contains is whether a permission is among some. That Graph takes them without regard to case is not confirmed; that two
+// permissions differ by case alone is nowhere seen.
+func contains(scopes []string, scope string) bool {
+	return slices.ContainsFunc(scopes, func(other string) bool { return strings.EqualFold(other, scope) })
+}
+
 func (d delegatedPrivilege) give(ctx context.Context, talk *conversation, p *curfewv1.Privilege, _ *curfewv1.PrivilegeState) error {
-	var scopes []string
-	if talk.grant != nil {
-		scopes = strings.Fields(talk.grant.Scope)
-	}
-	return d.set(ctx, talk, p, append(scopes, d.scopes...))
+	return d.set(ctx, talk, p, func(has []string) []string {
+		return append(has, slices.DeleteFunc(slices.Clone(d.scopes), func(scope string) bool { return contains(has, scope) })...)
+	})
 }
 
 // take takes what is ours out of the consent, but for those of level, which were there before.
 func (d delegatedPrivilege) take(ctx context.Context, talk *conversation, p *curfewv1.Privilege, _ *curfewv1.PrivilegeState, level string) error {
 	keep := strings.Fields(level)
-	scopes := slices.DeleteFunc(strings.Fields(talk.grant.Scope), func(scope string) bool {
-		return slices.Contains(d.scopes, scope) && !slices.Contains(keep, scope)
+	return d.set(ctx, talk, p, func(has []string) []string {
+		return slices.DeleteFunc(has, func(scope string) bool { return contains(d.scopes, scope) && !contains(keep, scope) })
 	})
-	return d.set(ctx, talk, p, scopes)
 }
 
-// set makes the consent hold these permissions: Graph knows no other way to change it than to write all of them, so it is
-// read again and compared. Another's change at the same moment is not overwritten unseen: the error has it asked again.
-func (d delegatedPrivilege) set(ctx context.Context, talk *conversation, p *curfewv1.Privilege, scopes []string) error {
-	scopes = tidy(scopes)
+// set changes which permissions the consent holds. Graph knows no other way than to write all of them, and no condition on
+// a write. So the consent is read right before, the change is made to what it holds then, and it is deleted only if nothing
+// is left of that; and it is read again and compared. What somebody else writes between that read and our write is lost
+// unseen; what they write behind it is seen, and the error has it all asked again.
+func (d delegatedPrivilege) set(ctx context.Context, talk *conversation, p *curfewv1.Privilege, change func(has []string) []string) error {
+	if _, err := talk.consent(ctx, p); err != nil {
+		return err
+	}
+	var scopes []string
+	if talk.grant != nil {
+		scopes = strings.Fields(talk.grant.Scope)
+	}
+	scopes = tidy(change(scopes))
 	body := map[string]any{"scope": strings.Join(scopes, " ")}
 	var err error
 	switch {
+	case talk.grant == nil && len(scopes) == 0:
+		// Somebody else took it meanwhile.
+		return nil
 	case talk.grant == nil:
 		body["clientId"], body["resourceId"], body["consentType"], body["principalId"] = p.GetHolder(), p.GetResource(), "AllPrincipals", nil
 		if p.GetScope() != "" {
@@ -150,7 +165,7 @@ func (d delegatedPrivilege) set(ctx context.Context, talk *conversation, p *curf
 	if talk.grant != nil {
 		now = tidy(strings.Fields(talk.grant.Scope))
 	}
-	if !slices.Equal(now, scopes) {
+	if !slices.EqualFunc(now, scopes, strings.EqualFold) {
 		return errors.New("change the consent: it holds something else than what was written; somebody else changed it, or graph does not show it yet")
 	}
 	return nil

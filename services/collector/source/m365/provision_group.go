@@ -45,7 +45,7 @@ func (g groupPrivilege) read(ctx context.Context, talk *conversation, p *curfewv
 	case isMissing(err):
 		state.Resource = curfewv1.Presence_PRESENCE_ABSENT
 		remark(state, "the group does not exist any more")
-		return nil
+		return talk.deleted(ctx, p.GetResource(), "the group", state)
 	case err != nil:
 		return err
 	case !strings.EqualFold(talk.group.ID, p.GetResource()):
@@ -125,6 +125,20 @@ func (g groupPrivilege) take(ctx context.Context, talk *conversation, p *curfewv
 		return &task{"make somebody else an owner of the group first, if this is its last one: Graph refused to take it", groupPage(p.GetResource())}
 	}
 	return err
+}
+
+// insist takes the place though the list does not show it. Where Graph refuses, there is nothing to take, or nothing that a
+// request could.
+func (g groupPrivilege) insist(ctx context.Context, talk *conversation, p *curfewv1.Privilege) (done bool, err error) {
+	if g.hand(talk.group, p, "") != nil {
+		return false, nil
+	}
+	path := at("/v1.0/groups/", p.GetResource(), "/"+g.relation+"/"+p.GetHolder()+"/$ref")
+	err = talk.send(ctx, g.sets(talk.group), http.MethodDelete, path, nil, nil)
+	if isRefusal(err) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // sets is the right that a change takes; of a group that roles can be given to, the one that is lacking as a rule.

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/curfewhq/curfew/internal/event"
-	"github.com/curfewhq/curfew/internal/vendorhttp"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
@@ -119,10 +118,11 @@ func (r rolePrivilege) schedules(ctx context.Context, talk *conversation, p *cur
 	return nil
 }
 
-// give gives the role, with an end where the privilege has one and the tenant can. What the role's own settings refuse, such
-// as so late an end, is refused and not given without an end.
+// give gives the role, with an end where the privilege has one and the tenant can: without the plan for that, or where
+// Graph says that the app lacks the permission, without one. What the role's own settings refuse, such as so late an end, is
+// refused and not given without an end.
 func (r rolePrivilege) give(ctx context.Context, talk *conversation, p *curfewv1.Privilege, _ *curfewv1.PrivilegeState) error {
-	now := talk.source.client.Now()
+	now := talk.source.client.Time()
 	// Less than five minutes cannot be asked for; that this is the least is not confirmed.
 	if end := p.GetExpiresAt(); end != nil && end.AsTime().After(now.Add(5*time.Minute)) {
 		body := map[string]any{
@@ -134,8 +134,8 @@ func (r rolePrivilege) give(ctx context.Context, talk *conversation, p *curfewv1
 			},
 		}
 		err := talk.send(ctx, setsRoles, http.MethodPost, "/v1.0/roleManagement/directory/roleAssignmentScheduleRequests", body, nil)
-		var refused *vendorhttp.Refused
-		if code(err) != codeNoPIM && !(errors.As(err, &refused) && refused.Status == http.StatusForbidden) {
+		// Any other refusal may be the role's own settings.
+		if told := code(err); told != codeNoPIM && told != codeNotGranted {
 			return err
 		}
 	}
@@ -146,7 +146,7 @@ func (r rolePrivilege) give(ctx context.Context, talk *conversation, p *curfewv1
 }
 
 // take ends the assignment that was read. That this holds for one with an end too is not confirmed.
-func (rolePrivilege) take(ctx context.Context, talk *conversation, p *curfewv1.Privilege, state *curfewv1.PrivilegeState, _ string) error {
+func (rolePrivilege) take(ctx context.Context, talk *conversation, _ *curfewv1.Privilege, state *curfewv1.PrivilegeState, _ string) error {
 	if state.GetHandle() == "" {
 		return errors.New("revoke the role: its assignment has no id")
 	}

@@ -111,7 +111,7 @@ func (r *registry) Hold(p *curfewv1.Privilege, level string, held bool) {
 		return
 	}
 	id, _ := r.holding(p)
-	r.M365Directory.Delete(id)
+	r.Delete(id)
 	if !held {
 		return
 	}
@@ -126,4 +126,4 @@ func (r *registry) Hold(p *curfewv1.Privilege, level string, held bool) {
 	}
 }
 
-func (r *registry) Remove(holder string) { r.M365Directory.Delete(holder) }
+func (r *registry) Remove(holder string) { r.Delete(holder) }
