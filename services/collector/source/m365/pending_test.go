@@ -116,7 +116,7 @@ func TestBrokenBlobIsReadOnceItCan(t *testing.T) {
 	source := behind(t, vendor, &now, 0, func(w http.ResponseWriter, r *http.Request) bool {
 		return broken && strings.Contains(r.URL.Path, "/audit/") && says(w, http.StatusInternalServerError, "oops")
 	})
-	lane := &follow{source: source, feed: feedExchange}
+	cursor := ""
 	// More than are gone past: then the feed waits.
 	for i := range uint64(3 * maxPending * 4) {
 		vendor.Add("Audit.Exchange", fake.M365Activity{Number: i, Time: now}.JSON())
@@ -127,18 +127,18 @@ func TestBrokenBlobIsReadOnceItCan(t *testing.T) {
 		if i == 100 {
 			broken = false
 		}
-		batch, err := source.Poll(t.Context(), feedExchange, lane.cursor)
+		batch, err := source.Poll(t.Context(), feedExchange, cursor)
 		if err != nil {
 			continue
 		}
-		lane.cursor = batch.GetCursor()
+		cursor = batch.GetCursor()
 		got += len(batch.GetEvents())
-		if len(lane.cursor) > 100<<10 {
-			t.Fatalf("got a cursor of %d bytes", len(lane.cursor))
+		if len(cursor) > 100<<10 {
+			t.Fatalf("got a cursor of %d bytes", len(cursor))
 		}
 	}
 	var at blobCursor
-	if err := json.Unmarshal([]byte(lane.cursor), &at); err != nil || got != 3*maxPending*4 || len(at.Pending) != 0 {
+	if err := json.Unmarshal([]byte(cursor), &at); err != nil || got != 3*maxPending*4 || len(at.Pending) != 0 {
 		t.Errorf("got %d events and %d pending blobs, %v, want %d and none", got, len(at.Pending), err, 3*maxPending*4)
 	}
 }
