@@ -4,14 +4,19 @@
 package collector
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -104,7 +109,7 @@ func BenchmarkBackfill(b *testing.B) {
 		for b.Loop() {
 			b.StopTimer()
 			_, source := serve(b)
-			o := benchOptions(b, map[string]Configured{"okta": {Source: source, Decode: okta.Decode, Interval: time.Hour}})
+			o := benchOptions(b, bustest.New(b), map[string]Configured{"okta": {Source: source, Decode: okta.Decode, Interval: time.Hour}})
 			b.StartTimer()
 			readAll(b, o, "okta", "system_log", events)
 		}
@@ -142,14 +147,14 @@ func BenchmarkBackfill(b *testing.B) {
 	})
 }
 
-func benchOptions(b *testing.B, sources map[string]Configured) Options {
+func benchOptions(b *testing.B, opened *bus.Bus, sources map[string]Configured) Options {
 	b.Helper()
 	cat, err := catalog.Load()
 	if err != nil {
 		b.Fatal(err)
 	}
 	return Options{
-		Bus: bustest.New(b), Catalog: cat, Tenant: "main", Holder: "bench", Sources: sources,
+		Bus: opened, Catalog: cat, Tenant: "main", Holder: "bench", Sources: sources,
 		Log: slog.New(slog.DiscardHandler), Metrics: telemetry.NewMetrics(),
 	}
 }
@@ -188,7 +193,7 @@ func readAll(b *testing.B, o Options, source, feed string, events int) {
 // synced write of a message of that size.
 func BenchmarkWebhook(b *testing.B) {
 	b.Run("durable", func(b *testing.B) {
-		o := benchOptions(b, nil)
+		o := benchOptions(b, bustest.New(b), nil)
 		o.Sources = map[string]Configured{"bell": {Source: &bell{}, Decode: decodeBell, Interval: time.Hour}}
 		ctx, cancel := context.WithCancel(b.Context())
 		var done sync.WaitGroup
@@ -271,10 +276,63 @@ func BenchmarkWebhook(b *testing.B) {
 	})
 }
 
-// BenchmarkManySources is the memory of one process with a collector of fifty sources and the bus: the greatest heap and
-// stacks in use while all of them have a page of a thousand records to catch up with at once, of which most is what the bus
-// has yet to let go of, and while they are polled every second after that. The vendors share one page, so that they take
-// next to nothing.
+// busOfItsOwn names the variable that makes this test binary a NATS server, for measuring a collector without its bus.
+const busOfItsOwn = "CURFEW_TEST_BUS"
+
+// TestServeBus is that server: it prints its address and lives until nobody writes to it any more. Without the variable it
+// is nothing.
+func TestServeBus(t *testing.T) {
+	if os.Getenv(busOfItsOwn) == "" {
+		return
+	}
+	address, _ := bustest.Cluster(t, 1)
+	fmt.Printf("\nbus %s\n", address)
+	_, _ = io.Copy(io.Discard, os.Stdin) // it ends with its parent
+}
+
+// otherBus is a bus whose server is in a process of its own.
+func otherBus(b *testing.B) *bus.Bus {
+	b.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	server := exec.Command(self, "-test.run=^TestServeBus$", "-test.count=1")
+	server.Env = append(os.Environ(), busOfItsOwn+"=1")
+	in, err := server.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := server.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = in.Close() // that ends it
+		_ = server.Wait()
+	})
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if address, found := strings.CutPrefix(lines.Text(), "bus "); found {
+			go func() { _, _ = io.Copy(io.Discard, out) }()
+			opened, err := bus.Open(b.Context(), bus.Config{URL: address})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() { _ = opened.Close() })
+			return opened
+		}
+	}
+	b.Fatal("the bus did not come up")
+	return nil
+}
+
+// BenchmarkManySources is the memory of one collector with fifty sources, its bus in another process: the greatest heap and
+// stacks in use while all of them have a page of a thousand records to catch up with at once, and while they are polled
+// every second after that. The vendors share one page, so that they take next to nothing.
 func BenchmarkManySources(b *testing.B) {
 	h := newHistory(historyPage)
 	for b.Loop() {
@@ -289,7 +347,8 @@ func BenchmarkManySources(b *testing.B) {
 			}
 			sources[fmt.Sprintf("okta-%02d", i)] = Configured{Source: source, Decode: okta.Decode, Interval: time.Second}
 		}
-		o := benchOptions(b, sources)
+		o := benchOptions(b, otherBus(b), sources)
+		debug.FreeOSMemory() // of what was measured before
 		ctx, cancel := context.WithCancel(b.Context())
 		var done sync.WaitGroup
 		done.Go(func() { _ = Run(ctx, o) }) // ends by cancel
