@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,12 +36,19 @@ type tenant struct {
 	feed  string
 	seed  uint64
 	count uint64
-	last  time.Time // when the last thing happened
+	last  moment // when the last thing happened
 }
 
+// moment is a time that requests still being served may ask for while the next thing happens.
+type moment struct{ nanoseconds atomic.Int64 }
+
+func (m *moment) get() time.Time   { return time.Unix(0, m.nanoseconds.Load()) }
+func (m *moment) set(at time.Time) { m.nanoseconds.Store(at.UnixNano()) }
+
 func newTenant(feed string, seed uint64, token string) *tenant {
-	t := &tenant{feed: feed, seed: seed, last: time.Now().Add(-5 * 24 * time.Hour)}
-	setup := fake.M365Config{Token: token, Subscribed: []string{contentTypes[feed]}, Now: func() time.Time { return t.last }}
+	t := &tenant{feed: feed, seed: seed}
+	t.last.set(time.Now().Add(-5 * 24 * time.Hour))
+	setup := fake.M365Config{Token: token, Subscribed: []string{contentTypes[feed]}, Now: func() time.Time { return t.last.get() }}
 	if seed > 0 {
 		setup.Faults = fake.Faults{Seed: seed, RateLimitEvery: 9, ServerErrorEvery: 11, DropReplyEvery: 7}
 		setup.LateEvery, setup.LateBy, setup.RepeatEvery, setup.ExpireEvery = 6, 8, 5, 60
@@ -53,9 +61,9 @@ func newTenant(feed string, seed uint64, token string) *tenant {
 // it once it was read: repeats would be a fault of the source then.
 func (t *tenant) now() time.Time {
 	if t.seed == 0 {
-		return t.last.Add(3 * time.Hour)
+		return t.last.get().Add(3 * time.Hour)
 	}
-	return t.last.Add(time.Second)
+	return t.last.get().Add(time.Second)
 }
 
 // Happen makes things happen now, one each ten seconds.
@@ -63,18 +71,18 @@ func (t *tenant) Happen(n int) []string {
 	var ids []string
 	for i := range n {
 		if i == 0 {
-			t.last = t.now()
+			t.last.set(t.now())
 		} else {
-			t.last = t.last.Add(10 * time.Second)
+			t.last.set(t.last.get().Add(10 * time.Second))
 		}
 		t.count++
 		if t.feed == feedSignIns {
-			e := fake.M365SignIn{Seed: t.seed, Number: t.count, Time: t.last}
+			e := fake.M365SignIn{Seed: t.seed, Number: t.count, Time: t.last.get()}
 			ids = append(ids, "m365:"+e.ID())
 			t.Add(e.JSON())
 			continue
 		}
-		a := fake.M365Activity{Seed: t.seed, Number: t.count, Time: t.last}
+		a := fake.M365Activity{Seed: t.seed, Number: t.count, Time: t.last.get()}
 		ids = append(ids, "m365:"+a.ID())
 		t.Add(a.JSON())
 	}

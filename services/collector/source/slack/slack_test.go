@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,8 +26,14 @@ type org struct {
 	plan  string
 	seed  uint64
 	count uint64
-	last  time.Time // when the last thing happened
+	last  moment // when the last thing happened
 }
+
+// moment is a time that requests still being served may ask for while the next thing happens.
+type moment struct{ nanoseconds atomic.Int64 }
+
+func (m *moment) get() time.Time   { return time.Unix(0, m.nanoseconds.Load()) }
+func (m *moment) set(at time.Time) { m.nanoseconds.Store(at.UnixNano()) }
 
 func newOrg(log string, seed uint64, token string) *org {
 	setup := fake.SlackConfig{Token: token, Plan: other}
@@ -37,7 +44,9 @@ func newOrg(log string, seed uint64, token string) *org {
 		setup.Faults = fake.Faults{Seed: seed, RateLimitEvery: 9, ServerErrorEvery: 11, DropReplyEvery: 7}
 		setup.LateEvery, setup.LateBy, setup.DuplicateEvery, setup.ShortEvery, setup.ExpireEvery = 6, 8, 10, 4, 50
 	}
-	return &org{Slack: fake.NewSlack(setup), log: log, plan: setup.Plan, seed: seed, last: time.Now().Add(-10 * time.Minute).Truncate(time.Second)}
+	o := &org{Slack: fake.NewSlack(setup), log: log, plan: setup.Plan, seed: seed}
+	o.last.set(time.Now().Add(-10 * time.Minute).Truncate(time.Second))
+	return o
 }
 
 // now is a moment after the last thing that happened. Where nothing is late it is so long after it that no query begins
@@ -45,11 +54,11 @@ func newOrg(log string, seed uint64, token string) *org {
 func (o *org) now() time.Time {
 	switch {
 	case o.seed > 0:
-		return o.last.Add(time.Second)
+		return o.last.get().Add(time.Second)
 	case o.log == fake.SlackAuditLog:
-		return o.last.Add(15 * time.Minute)
+		return o.last.get().Add(15 * time.Minute)
 	}
-	return o.last.Add(25 * time.Hour)
+	return o.last.get().Add(25 * time.Hour)
 }
 
 // Happen makes things happen now, some of them in the same second.
@@ -57,16 +66,16 @@ func (o *org) Happen(n int) []string {
 	var ids []string
 	for i := range n {
 		if i == 0 {
-			o.last = o.now()
+			o.last.set(o.now())
 		} else {
-			o.last = o.last.Add(time.Duration(o.count%3) * time.Second)
+			o.last.set(o.last.get().Add(time.Duration(o.count%3) * time.Second))
 		}
 		o.count++
 		var record json.RawMessage
 		if o.log == fake.SlackAuditLog {
-			record = fake.SlackAudit{Seed: o.seed, Number: o.count, Time: o.last}.JSON()
+			record = fake.SlackAudit{Seed: o.seed, Number: o.count, Time: o.last.get()}.JSON()
 		} else {
-			record = fake.SlackIntegration{AppID: fake.SlackID("A", string(rune('a'+o.count%26))), User: fake.SlackPerson(strings.Repeat("x", int(o.count)%40)), Time: o.last}.JSON()
+			record = fake.SlackIntegration{AppID: fake.SlackID("A", string(rune('a'+o.count%26))), User: fake.SlackPerson(strings.Repeat("x", int(o.count)%40)), Time: o.last.get()}.JSON()
 		}
 		events, err := Decode(record)
 		if err != nil {
