@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/curfewhq/curfew/internal/bus"
 	"github.com/curfewhq/curfew/internal/bus/bustest"
@@ -41,7 +42,7 @@ func TestServicesInProcessesOfTheirOwn(t *testing.T) {
 		})
 		processes = append(processes, p)
 	}
-	<-time.After(time.Second)
+	awaitPolicy(t, address)
 	happen := func(from, to int) {
 		for i := from; i < to; i++ {
 			e := fake.OktaEvent{Seed: 2, Number: uint64(i), Published: time.Now(), Actor: fake.OktaPerson("anna.berg")}
@@ -93,4 +94,24 @@ func TestServicesInProcessesOfTheirOwn(t *testing.T) {
 	if cards != events/500 {
 		t.Errorf("got %d cards, want %d:\n%s", cards, events/500, processes[4].output.String())
 	}
+}
+
+// awaitPolicy returns once a policy is in force: what happened before is judged by none, and found by nothing. The
+// processes may need long for it on a busy machine.
+func awaitPolicy(t *testing.T, address string) {
+	t.Helper()
+	for range 600 {
+		<-time.After(100 * time.Millisecond)
+		b, err := bus.Open(t.Context(), bus.Config{URL: address})
+		if err != nil {
+			continue // its streams are being made
+		}
+		entry, err := b.Get(t.Context(), bus.Policies, "main", "1")
+		_ = b.Close() // nothing was written through it
+		revision := new(curfewv1.PolicyRevision)
+		if err == nil && proto.Unmarshal(entry.Value, revision) == nil && revision.GetFrom().AsTime().Before(time.Now()) {
+			return
+		}
+	}
+	t.Fatal("no policy came into force")
 }
