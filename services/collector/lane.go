@@ -118,8 +118,8 @@ func (l *lane) poll(ctx context.Context, at string) error {
 	return ways.Wait()
 }
 
-// fetch hands over page after page from a cursor until ctx ends. What the source refuses is asked again, ever later: nothing was read,
-// and webhooks go on.
+// fetch hands over page after page from a cursor until ctx ends. What the source refuses is asked again, ever later:
+// nothing was read, and webhooks go on.
 func (l *lane) fetch(ctx context.Context, at string, deliver func(page *curfewv1.EventBatch, leave func()) error) error {
 	delay := minBackoff
 	for {
