@@ -875,11 +875,1497 @@ func (x *ExplainDecisionResponse) GetBasis() *Basis {
 	return nil
 }
 
+// ApplyPolicyRequest is a policy to come into force: files, or the number of an earlier revision to go back to.
+type ApplyPolicyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The policy's files by name.
+	Files map[string][]byte `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Instead of files: the revision whose files are taken again.
+	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Why.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Digest of the newest revision as the caller knows it; empty = whatever it is.
+	ExpectedDigest string `protobuf:"bytes,4,opt,name=expected_digest,json=expectedDigest,proto3" json:"expected_digest,omitempty"`
+	// Check everything, store nothing.
+	DryRun        bool `protobuf:"varint,5,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApplyPolicyRequest) Reset() {
+	*x = ApplyPolicyRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApplyPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApplyPolicyRequest) ProtoMessage() {}
+
+func (x *ApplyPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApplyPolicyRequest.ProtoReflect.Descriptor instead.
+func (*ApplyPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ApplyPolicyRequest) GetFiles() map[string][]byte {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *ApplyPolicyRequest) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *ApplyPolicyRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ApplyPolicyRequest) GetExpectedDigest() string {
+	if x != nil {
+		return x.ExpectedDigest
+	}
+	return ""
+}
+
+func (x *ApplyPolicyRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// ApplyPolicyResponse is the revision that was stored.
+type ApplyPolicyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Without its files.
+	Revision *PolicyRevision `protobuf:"bytes,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Whether the newest revision has the same digest, so that nothing was stored.
+	Unchanged     bool `protobuf:"varint,2,opt,name=unchanged,proto3" json:"unchanged,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApplyPolicyResponse) Reset() {
+	*x = ApplyPolicyResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApplyPolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApplyPolicyResponse) ProtoMessage() {}
+
+func (x *ApplyPolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApplyPolicyResponse.ProtoReflect.Descriptor instead.
+func (*ApplyPolicyResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ApplyPolicyResponse) GetRevision() *PolicyRevision {
+	if x != nil {
+		return x.Revision
+	}
+	return nil
+}
+
+func (x *ApplyPolicyResponse) GetUnchanged() bool {
+	if x != nil {
+		return x.Unchanged
+	}
+	return false
+}
+
+// ListPolicyRevisionsRequest asks for all.
+type ListPolicyRevisionsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPolicyRevisionsRequest) Reset() {
+	*x = ListPolicyRevisionsRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPolicyRevisionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPolicyRevisionsRequest) ProtoMessage() {}
+
+func (x *ListPolicyRevisionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPolicyRevisionsRequest.ProtoReflect.Descriptor instead.
+func (*ListPolicyRevisionsRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{12}
+}
+
+// ListPolicyRevisionsResponse is all of them.
+type ListPolicyRevisionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Oldest first, without their files.
+	Revisions     []*PolicyRevision `protobuf:"bytes,1,rep,name=revisions,proto3" json:"revisions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPolicyRevisionsResponse) Reset() {
+	*x = ListPolicyRevisionsResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPolicyRevisionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPolicyRevisionsResponse) ProtoMessage() {}
+
+func (x *ListPolicyRevisionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPolicyRevisionsResponse.ProtoReflect.Descriptor instead.
+func (*ListPolicyRevisionsResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ListPolicyRevisionsResponse) GetRevisions() []*PolicyRevision {
+	if x != nil {
+		return x.Revisions
+	}
+	return nil
+}
+
+// GetPolicyRevisionRequest names one.
+type GetPolicyRevisionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its number; 0 = the newest.
+	Number        uint64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPolicyRevisionRequest) Reset() {
+	*x = GetPolicyRevisionRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPolicyRevisionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPolicyRevisionRequest) ProtoMessage() {}
+
+func (x *GetPolicyRevisionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPolicyRevisionRequest.ProtoReflect.Descriptor instead.
+func (*GetPolicyRevisionRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *GetPolicyRevisionRequest) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+// GetPolicyRevisionResponse is that one.
+type GetPolicyRevisionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With its files.
+	Revision      *PolicyRevision `protobuf:"bytes,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPolicyRevisionResponse) Reset() {
+	*x = GetPolicyRevisionResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPolicyRevisionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPolicyRevisionResponse) ProtoMessage() {}
+
+func (x *GetPolicyRevisionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPolicyRevisionResponse.ProtoReflect.Descriptor instead.
+func (*GetPolicyRevisionResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *GetPolicyRevisionResponse) GetRevision() *PolicyRevision {
+	if x != nil {
+		return x.Revision
+	}
+	return nil
+}
+
+// BacktestPolicyRequest is a policy and a stretch of history.
+type BacktestPolicyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The candidate's files by name.
+	Files map[string][]byte `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Instead of files: an earlier revision.
+	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Earliest event time, included; absent = all that is kept.
+	From *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	// Latest event time, excluded; absent = now.
+	Until *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=until,proto3" json:"until,omitempty"`
+	// Only this source; empty = all.
+	Source        string `protobuf:"bytes,5,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BacktestPolicyRequest) Reset() {
+	*x = BacktestPolicyRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BacktestPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BacktestPolicyRequest) ProtoMessage() {}
+
+func (x *BacktestPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BacktestPolicyRequest.ProtoReflect.Descriptor instead.
+func (*BacktestPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *BacktestPolicyRequest) GetFiles() map[string][]byte {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *BacktestPolicyRequest) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *BacktestPolicyRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *BacktestPolicyRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *BacktestPolicyRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+// BacktestPolicyResponse is one message of the stream.
+type BacktestPolicyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What this message is.
+	//
+	// Types that are valid to be assigned to Part:
+	//
+	//	*BacktestPolicyResponse_Progress
+	//	*BacktestPolicyResponse_Result
+	Part          isBacktestPolicyResponse_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BacktestPolicyResponse) Reset() {
+	*x = BacktestPolicyResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BacktestPolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BacktestPolicyResponse) ProtoMessage() {}
+
+func (x *BacktestPolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BacktestPolicyResponse.ProtoReflect.Descriptor instead.
+func (*BacktestPolicyResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *BacktestPolicyResponse) GetPart() isBacktestPolicyResponse_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *BacktestPolicyResponse) GetProgress() *BacktestProgress {
+	if x != nil {
+		if x, ok := x.Part.(*BacktestPolicyResponse_Progress); ok {
+			return x.Progress
+		}
+	}
+	return nil
+}
+
+func (x *BacktestPolicyResponse) GetResult() *BacktestResult {
+	if x != nil {
+		if x, ok := x.Part.(*BacktestPolicyResponse_Result); ok {
+			return x.Result
+		}
+	}
+	return nil
+}
+
+type isBacktestPolicyResponse_Part interface {
+	isBacktestPolicyResponse_Part()
+}
+
+type BacktestPolicyResponse_Progress struct {
+	// Now and then.
+	Progress *BacktestProgress `protobuf:"bytes,1,opt,name=progress,proto3,oneof"`
+}
+
+type BacktestPolicyResponse_Result struct {
+	// Last.
+	Result *BacktestResult `protobuf:"bytes,2,opt,name=result,proto3,oneof"`
+}
+
+func (*BacktestPolicyResponse_Progress) isBacktestPolicyResponse_Part() {}
+
+func (*BacktestPolicyResponse_Result) isBacktestPolicyResponse_Part() {}
+
+// BacktestProgress is how far it is.
+type BacktestProgress struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Events judged.
+	Events uint64 `protobuf:"varint,1,opt,name=events,proto3" json:"events,omitempty"`
+	// Batches read, and how many there are.
+	Batches uint64 `protobuf:"varint,2,opt,name=batches,proto3" json:"batches,omitempty"`
+	// See batches.
+	BatchesTotal  uint64 `protobuf:"varint,3,opt,name=batches_total,json=batchesTotal,proto3" json:"batches_total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BacktestProgress) Reset() {
+	*x = BacktestProgress{}
+	mi := &file_curfew_v1_api_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BacktestProgress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BacktestProgress) ProtoMessage() {}
+
+func (x *BacktestProgress) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BacktestProgress.ProtoReflect.Descriptor instead.
+func (*BacktestProgress) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *BacktestProgress) GetEvents() uint64 {
+	if x != nil {
+		return x.Events
+	}
+	return 0
+}
+
+func (x *BacktestProgress) GetBatches() uint64 {
+	if x != nil {
+		return x.Batches
+	}
+	return 0
+}
+
+func (x *BacktestProgress) GetBatchesTotal() uint64 {
+	if x != nil {
+		return x.BatchesTotal
+	}
+	return 0
+}
+
+// BacktestResult is what would change.
+type BacktestResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Events judged.
+	Events uint64 `protobuf:"varint,1,opt,name=events,proto3" json:"events,omitempty"`
+	// How many keep their verdict.
+	Unchanged uint64 `protobuf:"varint,2,opt,name=unchanged,proto3" json:"unchanged,omitempty"`
+	// The others, the most sensitive and most frequent first.
+	Changes []*VerdictChange `protobuf:"bytes,3,rep,name=changes,proto3" json:"changes,omitempty"`
+	// Digest of the candidate.
+	PolicyDigest string `protobuf:"bytes,4,opt,name=policy_digest,json=policyDigest,proto3" json:"policy_digest,omitempty"`
+	// Events in the stretch that are kept no longer, so that only their decisions are known and nothing was judged.
+	Gone          uint64 `protobuf:"varint,5,opt,name=gone,proto3" json:"gone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BacktestResult) Reset() {
+	*x = BacktestResult{}
+	mi := &file_curfew_v1_api_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BacktestResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BacktestResult) ProtoMessage() {}
+
+func (x *BacktestResult) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BacktestResult.ProtoReflect.Descriptor instead.
+func (*BacktestResult) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *BacktestResult) GetEvents() uint64 {
+	if x != nil {
+		return x.Events
+	}
+	return 0
+}
+
+func (x *BacktestResult) GetUnchanged() uint64 {
+	if x != nil {
+		return x.Unchanged
+	}
+	return 0
+}
+
+func (x *BacktestResult) GetChanges() []*VerdictChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *BacktestResult) GetPolicyDigest() string {
+	if x != nil {
+		return x.PolicyDigest
+	}
+	return ""
+}
+
+func (x *BacktestResult) GetGone() uint64 {
+	if x != nil {
+		return x.Gone
+	}
+	return 0
+}
+
+// VerdictChange is like events whose verdict would change.
+type VerdictChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Casbin's sub.
+	Subject string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	// What was done.
+	Act string `protobuf:"bytes,2,opt,name=act,proto3" json:"act,omitempty"`
+	// The most sensitive class.
+	Class string `protobuf:"bytes,3,opt,name=class,proto3" json:"class,omitempty"`
+	// Where.
+	Source string `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
+	// The verdict in the log.
+	Was Verdict `protobuf:"varint,5,opt,name=was,proto3,enum=curfew.v1.Verdict" json:"was,omitempty"`
+	// The candidate's.
+	Becomes Verdict `protobuf:"varint,6,opt,name=becomes,proto3,enum=curfew.v1.Verdict" json:"becomes,omitempty"`
+	// How many events.
+	Count uint64 `protobuf:"varint,7,opt,name=count,proto3" json:"count,omitempty"`
+	// The first of them, as the candidate would judge it.
+	Example *Decision `protobuf:"bytes,8,opt,name=example,proto3" json:"example,omitempty"`
+	// Sensitivity of the class, 0 to 5.
+	Sensitivity   uint32 `protobuf:"varint,9,opt,name=sensitivity,proto3" json:"sensitivity,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerdictChange) Reset() {
+	*x = VerdictChange{}
+	mi := &file_curfew_v1_api_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerdictChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerdictChange) ProtoMessage() {}
+
+func (x *VerdictChange) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerdictChange.ProtoReflect.Descriptor instead.
+func (*VerdictChange) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *VerdictChange) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *VerdictChange) GetAct() string {
+	if x != nil {
+		return x.Act
+	}
+	return ""
+}
+
+func (x *VerdictChange) GetClass() string {
+	if x != nil {
+		return x.Class
+	}
+	return ""
+}
+
+func (x *VerdictChange) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *VerdictChange) GetWas() Verdict {
+	if x != nil {
+		return x.Was
+	}
+	return Verdict_VERDICT_UNSPECIFIED
+}
+
+func (x *VerdictChange) GetBecomes() Verdict {
+	if x != nil {
+		return x.Becomes
+	}
+	return Verdict_VERDICT_UNSPECIFIED
+}
+
+func (x *VerdictChange) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *VerdictChange) GetExample() *Decision {
+	if x != nil {
+		return x.Example
+	}
+	return nil
+}
+
+func (x *VerdictChange) GetSensitivity() uint32 {
+	if x != nil {
+		return x.Sensitivity
+	}
+	return 0
+}
+
+// SuggestPolicyRequest is a stretch of history.
+type SuggestPolicyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Earliest event time, included; absent = all that is kept.
+	From *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// Latest event time, excluded; absent = now.
+	Until *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	// Only this source; empty = all.
+	Source        string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuggestPolicyRequest) Reset() {
+	*x = SuggestPolicyRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuggestPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuggestPolicyRequest) ProtoMessage() {}
+
+func (x *SuggestPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuggestPolicyRequest.ProtoReflect.Descriptor instead.
+func (*SuggestPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *SuggestPolicyRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *SuggestPolicyRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *SuggestPolicyRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+// SuggestPolicyResponse is a proposal for a person to edit.
+type SuggestPolicyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Rows that would have to be added so that what was seen is allowed.
+	Rows []*SuggestedRow `protobuf:"bytes,1,rep,name=rows,proto3" json:"rows,omitempty"`
+	// Rows and links of the policy in force that no event needed.
+	Unused []*Row `protobuf:"bytes,2,rep,name=unused,proto3" json:"unused,omitempty"`
+	// Decisions looked at.
+	Decisions uint64 `protobuf:"varint,3,opt,name=decisions,proto3" json:"decisions,omitempty"`
+	// Violations that the rows would explain, and those that no row should: of accounts that belong to nobody known.
+	Explained uint64 `protobuf:"varint,4,opt,name=explained,proto3" json:"explained,omitempty"`
+	// See explained.
+	Unexplained   uint64 `protobuf:"varint,5,opt,name=unexplained,proto3" json:"unexplained,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuggestPolicyResponse) Reset() {
+	*x = SuggestPolicyResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuggestPolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuggestPolicyResponse) ProtoMessage() {}
+
+func (x *SuggestPolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuggestPolicyResponse.ProtoReflect.Descriptor instead.
+func (*SuggestPolicyResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *SuggestPolicyResponse) GetRows() []*SuggestedRow {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+func (x *SuggestPolicyResponse) GetUnused() []*Row {
+	if x != nil {
+		return x.Unused
+	}
+	return nil
+}
+
+func (x *SuggestPolicyResponse) GetDecisions() uint64 {
+	if x != nil {
+		return x.Decisions
+	}
+	return 0
+}
+
+func (x *SuggestPolicyResponse) GetExplained() uint64 {
+	if x != nil {
+		return x.Explained
+	}
+	return 0
+}
+
+func (x *SuggestPolicyResponse) GetUnexplained() uint64 {
+	if x != nil {
+		return x.Unexplained
+	}
+	return 0
+}
+
+// SuggestedRow is a row with what speaks for it.
+type SuggestedRow struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The row as it would be written.
+	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	// How many decisions it would turn.
+	Decisions uint64 `protobuf:"varint,2,opt,name=decisions,proto3" json:"decisions,omitempty"`
+	// Who did what it allows, sorted.
+	People []string `protobuf:"bytes,3,rep,name=people,proto3" json:"people,omitempty"`
+	// Everybody it would give the right to, as far as is known; 0 = not known.
+	Holders       uint32 `protobuf:"varint,4,opt,name=holders,proto3" json:"holders,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuggestedRow) Reset() {
+	*x = SuggestedRow{}
+	mi := &file_curfew_v1_api_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuggestedRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuggestedRow) ProtoMessage() {}
+
+func (x *SuggestedRow) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuggestedRow.ProtoReflect.Descriptor instead.
+func (*SuggestedRow) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *SuggestedRow) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *SuggestedRow) GetDecisions() uint64 {
+	if x != nil {
+		return x.Decisions
+	}
+	return 0
+}
+
+func (x *SuggestedRow) GetPeople() []string {
+	if x != nil {
+		return x.People
+	}
+	return nil
+}
+
+func (x *SuggestedRow) GetHolders() uint32 {
+	if x != nil {
+		return x.Holders
+	}
+	return 0
+}
+
+// ListUnplacedRequest is a stretch of history.
+type ListUnplacedRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Earliest event time, included; absent = the last seven days.
+	From          *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListUnplacedRequest) Reset() {
+	*x = ListUnplacedRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListUnplacedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListUnplacedRequest) ProtoMessage() {}
+
+func (x *ListUnplacedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListUnplacedRequest.ProtoReflect.Descriptor instead.
+func (*ListUnplacedRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ListUnplacedRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+// ListUnplacedResponse is who acted and belongs to nobody known.
+type ListUnplacedResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The most active first.
+	Accounts      []*UnplacedAccount `protobuf:"bytes,1,rep,name=accounts,proto3" json:"accounts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListUnplacedResponse) Reset() {
+	*x = ListUnplacedResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListUnplacedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListUnplacedResponse) ProtoMessage() {}
+
+func (x *ListUnplacedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListUnplacedResponse.ProtoReflect.Descriptor instead.
+func (*ListUnplacedResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ListUnplacedResponse) GetAccounts() []*UnplacedAccount {
+	if x != nil {
+		return x.Accounts
+	}
+	return nil
+}
+
+// UnplacedAccount is an account that belongs to nobody known.
+type UnplacedAccount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Casbin's sub: "unknown:<source>/<token>".
+	Subject string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	// Its source.
+	Source string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	// How many decisions.
+	Decisions uint64 `protobuf:"varint,3,opt,name=decisions,proto3" json:"decisions,omitempty"`
+	// The newest one's time.
+	Last          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=last,proto3" json:"last,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnplacedAccount) Reset() {
+	*x = UnplacedAccount{}
+	mi := &file_curfew_v1_api_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnplacedAccount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnplacedAccount) ProtoMessage() {}
+
+func (x *UnplacedAccount) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnplacedAccount.ProtoReflect.Descriptor instead.
+func (*UnplacedAccount) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *UnplacedAccount) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *UnplacedAccount) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *UnplacedAccount) GetDecisions() uint64 {
+	if x != nil {
+		return x.Decisions
+	}
+	return 0
+}
+
+func (x *UnplacedAccount) GetLast() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Last
+	}
+	return nil
+}
+
+// CreateGrantRequest is a grant to be.
+type CreateGrantRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who is to hold it: "person:<id>", "app:<source>/<id>" or "service:<id>".
+	Subject string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	// The role of the policy, as "role:<name>".
+	Role string `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	// When it begins; absent = now. Never in the past.
+	From *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	// When it ends.
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// Why.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Ticket in another system, if any.
+	Ticket string `protobuf:"bytes,6,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	// The caller's own key: the same key makes one grant, however often it is sent. Empty = each call makes one.
+	IdempotencyKey string `protobuf:"bytes,7,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *CreateGrantRequest) Reset() {
+	*x = CreateGrantRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateGrantRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateGrantRequest) ProtoMessage() {}
+
+func (x *CreateGrantRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateGrantRequest.ProtoReflect.Descriptor instead.
+func (*CreateGrantRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *CreateGrantRequest) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *CreateGrantRequest) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *CreateGrantRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *CreateGrantRequest) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *CreateGrantRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *CreateGrantRequest) GetTicket() string {
+	if x != nil {
+		return x.Ticket
+	}
+	return ""
+}
+
+func (x *CreateGrantRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+// CreateGrantResponse is the grant.
+type CreateGrantResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As stored.
+	Grant         *Grant `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateGrantResponse) Reset() {
+	*x = CreateGrantResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateGrantResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateGrantResponse) ProtoMessage() {}
+
+func (x *CreateGrantResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateGrantResponse.ProtoReflect.Descriptor instead.
+func (*CreateGrantResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *CreateGrantResponse) GetGrant() *Grant {
+	if x != nil {
+		return x.Grant
+	}
+	return nil
+}
+
+// ListGrantsRequest asks for grants. Absent filters match everything.
+type ListGrantsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who holds it.
+	Subject string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	// The role.
+	Role string `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	// Ended ones as well.
+	Ended         bool `protobuf:"varint,3,opt,name=ended,proto3" json:"ended,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListGrantsRequest) Reset() {
+	*x = ListGrantsRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListGrantsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListGrantsRequest) ProtoMessage() {}
+
+func (x *ListGrantsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListGrantsRequest.ProtoReflect.Descriptor instead.
+func (*ListGrantsRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ListGrantsRequest) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *ListGrantsRequest) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *ListGrantsRequest) GetEnded() bool {
+	if x != nil {
+		return x.Ended
+	}
+	return false
+}
+
+// ListGrantsResponse is the grants.
+type ListGrantsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The soonest to end first.
+	Grants        []*Grant `protobuf:"bytes,1,rep,name=grants,proto3" json:"grants,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListGrantsResponse) Reset() {
+	*x = ListGrantsResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListGrantsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListGrantsResponse) ProtoMessage() {}
+
+func (x *ListGrantsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListGrantsResponse.ProtoReflect.Descriptor instead.
+func (*ListGrantsResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ListGrantsResponse) GetGrants() []*Grant {
+	if x != nil {
+		return x.Grants
+	}
+	return nil
+}
+
+// RevokeGrantRequest names one.
+type RevokeGrantRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The grant.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeGrantRequest) Reset() {
+	*x = RevokeGrantRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeGrantRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeGrantRequest) ProtoMessage() {}
+
+func (x *RevokeGrantRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeGrantRequest.ProtoReflect.Descriptor instead.
+func (*RevokeGrantRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *RevokeGrantRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RevokeGrantRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// RevokeGrantResponse is the grant as it now stands.
+type RevokeGrantResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As stored.
+	Grant         *Grant `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeGrantResponse) Reset() {
+	*x = RevokeGrantResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeGrantResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeGrantResponse) ProtoMessage() {}
+
+func (x *RevokeGrantResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeGrantResponse.ProtoReflect.Descriptor instead.
+func (*RevokeGrantResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *RevokeGrantResponse) GetGrant() *Grant {
+	if x != nil {
+		return x.Grant
+	}
+	return nil
+}
+
 var File_curfew_v1_api_proto protoreflect.FileDescriptor
 
 const file_curfew_v1_api_proto_rawDesc = "" +
 	"\n" +
-	"\x13curfew/v1/api.proto\x12\tcurfew.v1\x1a\x18curfew/v1/decision.proto\x1a\x15curfew/v1/event.proto\x1a\x17curfew/v1/finding.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9d\x02\n" +
+	"\x13curfew/v1/api.proto\x12\tcurfew.v1\x1a\x18curfew/v1/decision.proto\x1a\x15curfew/v1/event.proto\x1a\x17curfew/v1/finding.proto\x1a\x15curfew/v1/grant.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9d\x02\n" +
 	"\x15QueryDecisionsRequest\x12.\n" +
 	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
@@ -934,7 +2420,107 @@ const file_curfew_v1_api_proto_rawDesc = "" +
 	"\x04held\x18\x02 \x03(\v2\x0f.curfew.v1.LinkR\x04held\x12/\n" +
 	"\vwould_allow\x18\x03 \x03(\v2\x0e.curfew.v1.RowR\n" +
 	"wouldAllow\x12&\n" +
-	"\x05basis\x18\x04 \x01(\v2\x10.curfew.v1.BasisR\x05basis*H\n" +
+	"\x05basis\x18\x04 \x01(\v2\x10.curfew.v1.BasisR\x05basis\"\x84\x02\n" +
+	"\x12ApplyPolicyRequest\x12>\n" +
+	"\x05files\x18\x01 \x03(\v2(.curfew.v1.ApplyPolicyRequest.FilesEntryR\x05files\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12'\n" +
+	"\x0fexpected_digest\x18\x04 \x01(\tR\x0eexpectedDigest\x12\x17\n" +
+	"\adry_run\x18\x05 \x01(\bR\x06dryRun\x1a8\n" +
+	"\n" +
+	"FilesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"j\n" +
+	"\x13ApplyPolicyResponse\x125\n" +
+	"\brevision\x18\x01 \x01(\v2\x19.curfew.v1.PolicyRevisionR\brevision\x12\x1c\n" +
+	"\tunchanged\x18\x02 \x01(\bR\tunchanged\"\x1c\n" +
+	"\x1aListPolicyRevisionsRequest\"V\n" +
+	"\x1bListPolicyRevisionsResponse\x127\n" +
+	"\trevisions\x18\x01 \x03(\v2\x19.curfew.v1.PolicyRevisionR\trevisions\"2\n" +
+	"\x18GetPolicyRevisionRequest\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\"R\n" +
+	"\x19GetPolicyRevisionResponse\x125\n" +
+	"\brevision\x18\x01 \x01(\v2\x19.curfew.v1.PolicyRevisionR\brevision\"\xaa\x02\n" +
+	"\x15BacktestPolicyRequest\x12A\n" +
+	"\x05files\x18\x01 \x03(\v2+.curfew.v1.BacktestPolicyRequest.FilesEntryR\x05files\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12.\n" +
+	"\x04from\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
+	"\x05until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
+	"\x06source\x18\x05 \x01(\tR\x06source\x1a8\n" +
+	"\n" +
+	"FilesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\x90\x01\n" +
+	"\x16BacktestPolicyResponse\x129\n" +
+	"\bprogress\x18\x01 \x01(\v2\x1b.curfew.v1.BacktestProgressH\x00R\bprogress\x123\n" +
+	"\x06result\x18\x02 \x01(\v2\x19.curfew.v1.BacktestResultH\x00R\x06resultB\x06\n" +
+	"\x04part\"i\n" +
+	"\x10BacktestProgress\x12\x16\n" +
+	"\x06events\x18\x01 \x01(\x04R\x06events\x12\x18\n" +
+	"\abatches\x18\x02 \x01(\x04R\abatches\x12#\n" +
+	"\rbatches_total\x18\x03 \x01(\x04R\fbatchesTotal\"\xb3\x01\n" +
+	"\x0eBacktestResult\x12\x16\n" +
+	"\x06events\x18\x01 \x01(\x04R\x06events\x12\x1c\n" +
+	"\tunchanged\x18\x02 \x01(\x04R\tunchanged\x122\n" +
+	"\achanges\x18\x03 \x03(\v2\x18.curfew.v1.VerdictChangeR\achanges\x12#\n" +
+	"\rpolicy_digest\x18\x04 \x01(\tR\fpolicyDigest\x12\x12\n" +
+	"\x04gone\x18\x05 \x01(\x04R\x04gone\"\xa4\x02\n" +
+	"\rVerdictChange\x12\x18\n" +
+	"\asubject\x18\x01 \x01(\tR\asubject\x12\x10\n" +
+	"\x03act\x18\x02 \x01(\tR\x03act\x12\x14\n" +
+	"\x05class\x18\x03 \x01(\tR\x05class\x12\x16\n" +
+	"\x06source\x18\x04 \x01(\tR\x06source\x12$\n" +
+	"\x03was\x18\x05 \x01(\x0e2\x12.curfew.v1.VerdictR\x03was\x12,\n" +
+	"\abecomes\x18\x06 \x01(\x0e2\x12.curfew.v1.VerdictR\abecomes\x12\x14\n" +
+	"\x05count\x18\a \x01(\x04R\x05count\x12-\n" +
+	"\aexample\x18\b \x01(\v2\x13.curfew.v1.DecisionR\aexample\x12 \n" +
+	"\vsensitivity\x18\t \x01(\rR\vsensitivity\"\x90\x01\n" +
+	"\x14SuggestPolicyRequest\x12.\n" +
+	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
+	"\x06source\x18\x03 \x01(\tR\x06source\"\xca\x01\n" +
+	"\x15SuggestPolicyResponse\x12+\n" +
+	"\x04rows\x18\x01 \x03(\v2\x17.curfew.v1.SuggestedRowR\x04rows\x12&\n" +
+	"\x06unused\x18\x02 \x03(\v2\x0e.curfew.v1.RowR\x06unused\x12\x1c\n" +
+	"\tdecisions\x18\x03 \x01(\x04R\tdecisions\x12\x1c\n" +
+	"\texplained\x18\x04 \x01(\x04R\texplained\x12 \n" +
+	"\vunexplained\x18\x05 \x01(\x04R\vunexplained\"r\n" +
+	"\fSuggestedRow\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x1c\n" +
+	"\tdecisions\x18\x02 \x01(\x04R\tdecisions\x12\x16\n" +
+	"\x06people\x18\x03 \x03(\tR\x06people\x12\x18\n" +
+	"\aholders\x18\x04 \x01(\rR\aholders\"E\n" +
+	"\x13ListUnplacedRequest\x12.\n" +
+	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\"N\n" +
+	"\x14ListUnplacedResponse\x126\n" +
+	"\baccounts\x18\x01 \x03(\v2\x1a.curfew.v1.UnplacedAccountR\baccounts\"\x91\x01\n" +
+	"\x0fUnplacedAccount\x12\x18\n" +
+	"\asubject\x18\x01 \x01(\tR\asubject\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\x12\x1c\n" +
+	"\tdecisions\x18\x03 \x01(\x04R\tdecisions\x12.\n" +
+	"\x04last\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04last\"\x86\x02\n" +
+	"\x12CreateGrantRequest\x12\x18\n" +
+	"\asubject\x18\x01 \x01(\tR\asubject\x12\x12\n" +
+	"\x04role\x18\x02 \x01(\tR\x04role\x12.\n" +
+	"\x04from\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x129\n" +
+	"\n" +
+	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06ticket\x18\x06 \x01(\tR\x06ticket\x12'\n" +
+	"\x0fidempotency_key\x18\a \x01(\tR\x0eidempotencyKey\"=\n" +
+	"\x13CreateGrantResponse\x12&\n" +
+	"\x05grant\x18\x01 \x01(\v2\x10.curfew.v1.GrantR\x05grant\"W\n" +
+	"\x11ListGrantsRequest\x12\x18\n" +
+	"\asubject\x18\x01 \x01(\tR\asubject\x12\x12\n" +
+	"\x04role\x18\x02 \x01(\tR\x04role\x12\x14\n" +
+	"\x05ended\x18\x03 \x01(\bR\x05ended\">\n" +
+	"\x12ListGrantsResponse\x12(\n" +
+	"\x06grants\x18\x01 \x03(\v2\x10.curfew.v1.GrantR\x06grants\"<\n" +
+	"\x12RevokeGrantRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"=\n" +
+	"\x13RevokeGrantResponse\x12&\n" +
+	"\x05grant\x18\x01 \x01(\v2\x10.curfew.v1.GrantR\x05grant*H\n" +
 	"\aPurpose\x12\x17\n" +
 	"\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fPURPOSE_READ\x10\x01\x12\x12\n" +
@@ -942,9 +2528,20 @@ const file_curfew_v1_api_proto_rawDesc = "" +
 	"\x0fDecisionService\x12W\n" +
 	"\x0eQueryDecisions\x12 .curfew.v1.QueryDecisionsRequest\x1a!.curfew.v1.QueryDecisionsResponse0\x012c\n" +
 	"\x0eFindingService\x12Q\n" +
-	"\fListFindings\x12\x1e.curfew.v1.ListFindingsRequest\x1a\x1f.curfew.v1.ListFindingsResponse0\x012i\n" +
+	"\fListFindings\x12\x1e.curfew.v1.ListFindingsRequest\x1a\x1f.curfew.v1.ListFindingsResponse0\x012\xfb\x04\n" +
 	"\rPolicyService\x12X\n" +
-	"\x0fExplainDecision\x12!.curfew.v1.ExplainDecisionRequest\x1a\".curfew.v1.ExplainDecisionResponseB5Z3github.com/curfewhq/curfew/proto/curfew/v1;curfewv1b\x06proto3"
+	"\x0fExplainDecision\x12!.curfew.v1.ExplainDecisionRequest\x1a\".curfew.v1.ExplainDecisionResponse\x12L\n" +
+	"\vApplyPolicy\x12\x1d.curfew.v1.ApplyPolicyRequest\x1a\x1e.curfew.v1.ApplyPolicyResponse\x12d\n" +
+	"\x13ListPolicyRevisions\x12%.curfew.v1.ListPolicyRevisionsRequest\x1a&.curfew.v1.ListPolicyRevisionsResponse\x12^\n" +
+	"\x11GetPolicyRevision\x12#.curfew.v1.GetPolicyRevisionRequest\x1a$.curfew.v1.GetPolicyRevisionResponse\x12W\n" +
+	"\x0eBacktestPolicy\x12 .curfew.v1.BacktestPolicyRequest\x1a!.curfew.v1.BacktestPolicyResponse0\x01\x12R\n" +
+	"\rSuggestPolicy\x12\x1f.curfew.v1.SuggestPolicyRequest\x1a .curfew.v1.SuggestPolicyResponse\x12O\n" +
+	"\fListUnplaced\x12\x1e.curfew.v1.ListUnplacedRequest\x1a\x1f.curfew.v1.ListUnplacedResponse2\xf5\x01\n" +
+	"\fGrantService\x12L\n" +
+	"\vCreateGrant\x12\x1d.curfew.v1.CreateGrantRequest\x1a\x1e.curfew.v1.CreateGrantResponse\x12I\n" +
+	"\n" +
+	"ListGrants\x12\x1c.curfew.v1.ListGrantsRequest\x1a\x1d.curfew.v1.ListGrantsResponse\x12L\n" +
+	"\vRevokeGrant\x12\x1d.curfew.v1.RevokeGrantRequest\x1a\x1e.curfew.v1.RevokeGrantResponseB5Z3github.com/curfewhq/curfew/proto/curfew/v1;curfewv1b\x06proto3"
 
 var (
 	file_curfew_v1_api_proto_rawDescOnce sync.Once
@@ -959,64 +2556,134 @@ func file_curfew_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_curfew_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_curfew_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_curfew_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_curfew_v1_api_proto_goTypes = []any{
-	(Purpose)(0),                    // 0: curfew.v1.Purpose
-	(*QueryDecisionsRequest)(nil),   // 1: curfew.v1.QueryDecisionsRequest
-	(*QueryDecisionsResponse)(nil),  // 2: curfew.v1.QueryDecisionsResponse
-	(*DecisionRecord)(nil),          // 3: curfew.v1.DecisionRecord
-	(*QueryHeader)(nil),             // 4: curfew.v1.QueryHeader
-	(*LaneCoverage)(nil),            // 5: curfew.v1.LaneCoverage
-	(*QueryTrailer)(nil),            // 6: curfew.v1.QueryTrailer
-	(*ListFindingsRequest)(nil),     // 7: curfew.v1.ListFindingsRequest
-	(*ListFindingsResponse)(nil),    // 8: curfew.v1.ListFindingsResponse
-	(*ExplainDecisionRequest)(nil),  // 9: curfew.v1.ExplainDecisionRequest
-	(*ExplainDecisionResponse)(nil), // 10: curfew.v1.ExplainDecisionResponse
-	(*timestamppb.Timestamp)(nil),   // 11: google.protobuf.Timestamp
-	(Verdict)(0),                    // 12: curfew.v1.Verdict
-	(*Decision)(nil),                // 13: curfew.v1.Decision
-	(*Basis)(nil),                   // 14: curfew.v1.Basis
-	(*Coverage)(nil),                // 15: curfew.v1.Coverage
-	(Severity)(0),                   // 16: curfew.v1.Severity
-	(*Finding)(nil),                 // 17: curfew.v1.Finding
-	(*Link)(nil),                    // 18: curfew.v1.Link
-	(*Row)(nil),                     // 19: curfew.v1.Row
+	(Purpose)(0),                        // 0: curfew.v1.Purpose
+	(*QueryDecisionsRequest)(nil),       // 1: curfew.v1.QueryDecisionsRequest
+	(*QueryDecisionsResponse)(nil),      // 2: curfew.v1.QueryDecisionsResponse
+	(*DecisionRecord)(nil),              // 3: curfew.v1.DecisionRecord
+	(*QueryHeader)(nil),                 // 4: curfew.v1.QueryHeader
+	(*LaneCoverage)(nil),                // 5: curfew.v1.LaneCoverage
+	(*QueryTrailer)(nil),                // 6: curfew.v1.QueryTrailer
+	(*ListFindingsRequest)(nil),         // 7: curfew.v1.ListFindingsRequest
+	(*ListFindingsResponse)(nil),        // 8: curfew.v1.ListFindingsResponse
+	(*ExplainDecisionRequest)(nil),      // 9: curfew.v1.ExplainDecisionRequest
+	(*ExplainDecisionResponse)(nil),     // 10: curfew.v1.ExplainDecisionResponse
+	(*ApplyPolicyRequest)(nil),          // 11: curfew.v1.ApplyPolicyRequest
+	(*ApplyPolicyResponse)(nil),         // 12: curfew.v1.ApplyPolicyResponse
+	(*ListPolicyRevisionsRequest)(nil),  // 13: curfew.v1.ListPolicyRevisionsRequest
+	(*ListPolicyRevisionsResponse)(nil), // 14: curfew.v1.ListPolicyRevisionsResponse
+	(*GetPolicyRevisionRequest)(nil),    // 15: curfew.v1.GetPolicyRevisionRequest
+	(*GetPolicyRevisionResponse)(nil),   // 16: curfew.v1.GetPolicyRevisionResponse
+	(*BacktestPolicyRequest)(nil),       // 17: curfew.v1.BacktestPolicyRequest
+	(*BacktestPolicyResponse)(nil),      // 18: curfew.v1.BacktestPolicyResponse
+	(*BacktestProgress)(nil),            // 19: curfew.v1.BacktestProgress
+	(*BacktestResult)(nil),              // 20: curfew.v1.BacktestResult
+	(*VerdictChange)(nil),               // 21: curfew.v1.VerdictChange
+	(*SuggestPolicyRequest)(nil),        // 22: curfew.v1.SuggestPolicyRequest
+	(*SuggestPolicyResponse)(nil),       // 23: curfew.v1.SuggestPolicyResponse
+	(*SuggestedRow)(nil),                // 24: curfew.v1.SuggestedRow
+	(*ListUnplacedRequest)(nil),         // 25: curfew.v1.ListUnplacedRequest
+	(*ListUnplacedResponse)(nil),        // 26: curfew.v1.ListUnplacedResponse
+	(*UnplacedAccount)(nil),             // 27: curfew.v1.UnplacedAccount
+	(*CreateGrantRequest)(nil),          // 28: curfew.v1.CreateGrantRequest
+	(*CreateGrantResponse)(nil),         // 29: curfew.v1.CreateGrantResponse
+	(*ListGrantsRequest)(nil),           // 30: curfew.v1.ListGrantsRequest
+	(*ListGrantsResponse)(nil),          // 31: curfew.v1.ListGrantsResponse
+	(*RevokeGrantRequest)(nil),          // 32: curfew.v1.RevokeGrantRequest
+	(*RevokeGrantResponse)(nil),         // 33: curfew.v1.RevokeGrantResponse
+	nil,                                 // 34: curfew.v1.ApplyPolicyRequest.FilesEntry
+	nil,                                 // 35: curfew.v1.BacktestPolicyRequest.FilesEntry
+	(*timestamppb.Timestamp)(nil),       // 36: google.protobuf.Timestamp
+	(Verdict)(0),                        // 37: curfew.v1.Verdict
+	(*Decision)(nil),                    // 38: curfew.v1.Decision
+	(*Basis)(nil),                       // 39: curfew.v1.Basis
+	(*Coverage)(nil),                    // 40: curfew.v1.Coverage
+	(Severity)(0),                       // 41: curfew.v1.Severity
+	(*Finding)(nil),                     // 42: curfew.v1.Finding
+	(*Link)(nil),                        // 43: curfew.v1.Link
+	(*Row)(nil),                         // 44: curfew.v1.Row
+	(*PolicyRevision)(nil),              // 45: curfew.v1.PolicyRevision
+	(*Grant)(nil),                       // 46: curfew.v1.Grant
 }
 var file_curfew_v1_api_proto_depIdxs = []int32{
-	11, // 0: curfew.v1.QueryDecisionsRequest.from:type_name -> google.protobuf.Timestamp
-	11, // 1: curfew.v1.QueryDecisionsRequest.until:type_name -> google.protobuf.Timestamp
-	12, // 2: curfew.v1.QueryDecisionsRequest.verdict:type_name -> curfew.v1.Verdict
+	36, // 0: curfew.v1.QueryDecisionsRequest.from:type_name -> google.protobuf.Timestamp
+	36, // 1: curfew.v1.QueryDecisionsRequest.until:type_name -> google.protobuf.Timestamp
+	37, // 2: curfew.v1.QueryDecisionsRequest.verdict:type_name -> curfew.v1.Verdict
 	0,  // 3: curfew.v1.QueryDecisionsRequest.purpose:type_name -> curfew.v1.Purpose
 	4,  // 4: curfew.v1.QueryDecisionsResponse.header:type_name -> curfew.v1.QueryHeader
 	3,  // 5: curfew.v1.QueryDecisionsResponse.record:type_name -> curfew.v1.DecisionRecord
 	6,  // 6: curfew.v1.QueryDecisionsResponse.trailer:type_name -> curfew.v1.QueryTrailer
-	13, // 7: curfew.v1.DecisionRecord.decision:type_name -> curfew.v1.Decision
-	14, // 8: curfew.v1.DecisionRecord.basis:type_name -> curfew.v1.Basis
+	38, // 7: curfew.v1.DecisionRecord.decision:type_name -> curfew.v1.Decision
+	39, // 8: curfew.v1.DecisionRecord.basis:type_name -> curfew.v1.Basis
 	1,  // 9: curfew.v1.QueryHeader.request:type_name -> curfew.v1.QueryDecisionsRequest
-	11, // 10: curfew.v1.QueryHeader.time:type_name -> google.protobuf.Timestamp
+	36, // 10: curfew.v1.QueryHeader.time:type_name -> google.protobuf.Timestamp
 	5,  // 11: curfew.v1.QueryHeader.coverage:type_name -> curfew.v1.LaneCoverage
-	15, // 12: curfew.v1.LaneCoverage.covered:type_name -> curfew.v1.Coverage
-	15, // 13: curfew.v1.LaneCoverage.gaps:type_name -> curfew.v1.Coverage
-	11, // 14: curfew.v1.ListFindingsRequest.from:type_name -> google.protobuf.Timestamp
-	11, // 15: curfew.v1.ListFindingsRequest.until:type_name -> google.protobuf.Timestamp
-	16, // 16: curfew.v1.ListFindingsRequest.severity:type_name -> curfew.v1.Severity
-	17, // 17: curfew.v1.ListFindingsResponse.finding:type_name -> curfew.v1.Finding
-	11, // 18: curfew.v1.ExplainDecisionRequest.time:type_name -> google.protobuf.Timestamp
-	13, // 19: curfew.v1.ExplainDecisionResponse.decision:type_name -> curfew.v1.Decision
-	18, // 20: curfew.v1.ExplainDecisionResponse.held:type_name -> curfew.v1.Link
-	19, // 21: curfew.v1.ExplainDecisionResponse.would_allow:type_name -> curfew.v1.Row
-	14, // 22: curfew.v1.ExplainDecisionResponse.basis:type_name -> curfew.v1.Basis
-	1,  // 23: curfew.v1.DecisionService.QueryDecisions:input_type -> curfew.v1.QueryDecisionsRequest
-	7,  // 24: curfew.v1.FindingService.ListFindings:input_type -> curfew.v1.ListFindingsRequest
-	9,  // 25: curfew.v1.PolicyService.ExplainDecision:input_type -> curfew.v1.ExplainDecisionRequest
-	2,  // 26: curfew.v1.DecisionService.QueryDecisions:output_type -> curfew.v1.QueryDecisionsResponse
-	8,  // 27: curfew.v1.FindingService.ListFindings:output_type -> curfew.v1.ListFindingsResponse
-	10, // 28: curfew.v1.PolicyService.ExplainDecision:output_type -> curfew.v1.ExplainDecisionResponse
-	26, // [26:29] is the sub-list for method output_type
-	23, // [23:26] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	40, // 12: curfew.v1.LaneCoverage.covered:type_name -> curfew.v1.Coverage
+	40, // 13: curfew.v1.LaneCoverage.gaps:type_name -> curfew.v1.Coverage
+	36, // 14: curfew.v1.ListFindingsRequest.from:type_name -> google.protobuf.Timestamp
+	36, // 15: curfew.v1.ListFindingsRequest.until:type_name -> google.protobuf.Timestamp
+	41, // 16: curfew.v1.ListFindingsRequest.severity:type_name -> curfew.v1.Severity
+	42, // 17: curfew.v1.ListFindingsResponse.finding:type_name -> curfew.v1.Finding
+	36, // 18: curfew.v1.ExplainDecisionRequest.time:type_name -> google.protobuf.Timestamp
+	38, // 19: curfew.v1.ExplainDecisionResponse.decision:type_name -> curfew.v1.Decision
+	43, // 20: curfew.v1.ExplainDecisionResponse.held:type_name -> curfew.v1.Link
+	44, // 21: curfew.v1.ExplainDecisionResponse.would_allow:type_name -> curfew.v1.Row
+	39, // 22: curfew.v1.ExplainDecisionResponse.basis:type_name -> curfew.v1.Basis
+	34, // 23: curfew.v1.ApplyPolicyRequest.files:type_name -> curfew.v1.ApplyPolicyRequest.FilesEntry
+	45, // 24: curfew.v1.ApplyPolicyResponse.revision:type_name -> curfew.v1.PolicyRevision
+	45, // 25: curfew.v1.ListPolicyRevisionsResponse.revisions:type_name -> curfew.v1.PolicyRevision
+	45, // 26: curfew.v1.GetPolicyRevisionResponse.revision:type_name -> curfew.v1.PolicyRevision
+	35, // 27: curfew.v1.BacktestPolicyRequest.files:type_name -> curfew.v1.BacktestPolicyRequest.FilesEntry
+	36, // 28: curfew.v1.BacktestPolicyRequest.from:type_name -> google.protobuf.Timestamp
+	36, // 29: curfew.v1.BacktestPolicyRequest.until:type_name -> google.protobuf.Timestamp
+	19, // 30: curfew.v1.BacktestPolicyResponse.progress:type_name -> curfew.v1.BacktestProgress
+	20, // 31: curfew.v1.BacktestPolicyResponse.result:type_name -> curfew.v1.BacktestResult
+	21, // 32: curfew.v1.BacktestResult.changes:type_name -> curfew.v1.VerdictChange
+	37, // 33: curfew.v1.VerdictChange.was:type_name -> curfew.v1.Verdict
+	37, // 34: curfew.v1.VerdictChange.becomes:type_name -> curfew.v1.Verdict
+	38, // 35: curfew.v1.VerdictChange.example:type_name -> curfew.v1.Decision
+	36, // 36: curfew.v1.SuggestPolicyRequest.from:type_name -> google.protobuf.Timestamp
+	36, // 37: curfew.v1.SuggestPolicyRequest.until:type_name -> google.protobuf.Timestamp
+	24, // 38: curfew.v1.SuggestPolicyResponse.rows:type_name -> curfew.v1.SuggestedRow
+	44, // 39: curfew.v1.SuggestPolicyResponse.unused:type_name -> curfew.v1.Row
+	36, // 40: curfew.v1.ListUnplacedRequest.from:type_name -> google.protobuf.Timestamp
+	27, // 41: curfew.v1.ListUnplacedResponse.accounts:type_name -> curfew.v1.UnplacedAccount
+	36, // 42: curfew.v1.UnplacedAccount.last:type_name -> google.protobuf.Timestamp
+	36, // 43: curfew.v1.CreateGrantRequest.from:type_name -> google.protobuf.Timestamp
+	36, // 44: curfew.v1.CreateGrantRequest.expires_at:type_name -> google.protobuf.Timestamp
+	46, // 45: curfew.v1.CreateGrantResponse.grant:type_name -> curfew.v1.Grant
+	46, // 46: curfew.v1.ListGrantsResponse.grants:type_name -> curfew.v1.Grant
+	46, // 47: curfew.v1.RevokeGrantResponse.grant:type_name -> curfew.v1.Grant
+	1,  // 48: curfew.v1.DecisionService.QueryDecisions:input_type -> curfew.v1.QueryDecisionsRequest
+	7,  // 49: curfew.v1.FindingService.ListFindings:input_type -> curfew.v1.ListFindingsRequest
+	9,  // 50: curfew.v1.PolicyService.ExplainDecision:input_type -> curfew.v1.ExplainDecisionRequest
+	11, // 51: curfew.v1.PolicyService.ApplyPolicy:input_type -> curfew.v1.ApplyPolicyRequest
+	13, // 52: curfew.v1.PolicyService.ListPolicyRevisions:input_type -> curfew.v1.ListPolicyRevisionsRequest
+	15, // 53: curfew.v1.PolicyService.GetPolicyRevision:input_type -> curfew.v1.GetPolicyRevisionRequest
+	17, // 54: curfew.v1.PolicyService.BacktestPolicy:input_type -> curfew.v1.BacktestPolicyRequest
+	22, // 55: curfew.v1.PolicyService.SuggestPolicy:input_type -> curfew.v1.SuggestPolicyRequest
+	25, // 56: curfew.v1.PolicyService.ListUnplaced:input_type -> curfew.v1.ListUnplacedRequest
+	28, // 57: curfew.v1.GrantService.CreateGrant:input_type -> curfew.v1.CreateGrantRequest
+	30, // 58: curfew.v1.GrantService.ListGrants:input_type -> curfew.v1.ListGrantsRequest
+	32, // 59: curfew.v1.GrantService.RevokeGrant:input_type -> curfew.v1.RevokeGrantRequest
+	2,  // 60: curfew.v1.DecisionService.QueryDecisions:output_type -> curfew.v1.QueryDecisionsResponse
+	8,  // 61: curfew.v1.FindingService.ListFindings:output_type -> curfew.v1.ListFindingsResponse
+	10, // 62: curfew.v1.PolicyService.ExplainDecision:output_type -> curfew.v1.ExplainDecisionResponse
+	12, // 63: curfew.v1.PolicyService.ApplyPolicy:output_type -> curfew.v1.ApplyPolicyResponse
+	14, // 64: curfew.v1.PolicyService.ListPolicyRevisions:output_type -> curfew.v1.ListPolicyRevisionsResponse
+	16, // 65: curfew.v1.PolicyService.GetPolicyRevision:output_type -> curfew.v1.GetPolicyRevisionResponse
+	18, // 66: curfew.v1.PolicyService.BacktestPolicy:output_type -> curfew.v1.BacktestPolicyResponse
+	23, // 67: curfew.v1.PolicyService.SuggestPolicy:output_type -> curfew.v1.SuggestPolicyResponse
+	26, // 68: curfew.v1.PolicyService.ListUnplaced:output_type -> curfew.v1.ListUnplacedResponse
+	29, // 69: curfew.v1.GrantService.CreateGrant:output_type -> curfew.v1.CreateGrantResponse
+	31, // 70: curfew.v1.GrantService.ListGrants:output_type -> curfew.v1.ListGrantsResponse
+	33, // 71: curfew.v1.GrantService.RevokeGrant:output_type -> curfew.v1.RevokeGrantResponse
+	60, // [60:72] is the sub-list for method output_type
+	48, // [48:60] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_curfew_v1_api_proto_init() }
@@ -1027,10 +2694,15 @@ func file_curfew_v1_api_proto_init() {
 	file_curfew_v1_decision_proto_init()
 	file_curfew_v1_event_proto_init()
 	file_curfew_v1_finding_proto_init()
+	file_curfew_v1_grant_proto_init()
 	file_curfew_v1_api_proto_msgTypes[1].OneofWrappers = []any{
 		(*QueryDecisionsResponse_Header)(nil),
 		(*QueryDecisionsResponse_Record)(nil),
 		(*QueryDecisionsResponse_Trailer)(nil),
+	}
+	file_curfew_v1_api_proto_msgTypes[17].OneofWrappers = []any{
+		(*BacktestPolicyResponse_Progress)(nil),
+		(*BacktestPolicyResponse_Result)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1038,9 +2710,9 @@ func file_curfew_v1_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_curfew_v1_api_proto_rawDesc), len(file_curfew_v1_api_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   10,
+			NumMessages:   35,
 			NumExtensions: 0,
-			NumServices:   3,
+			NumServices:   4,
 		},
 		GoTypes:           file_curfew_v1_api_proto_goTypes,
 		DependencyIndexes: file_curfew_v1_api_proto_depIdxs,

@@ -252,7 +252,13 @@ var FindingService_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	PolicyService_ExplainDecision_FullMethodName = "/curfew.v1.PolicyService/ExplainDecision"
+	PolicyService_ExplainDecision_FullMethodName     = "/curfew.v1.PolicyService/ExplainDecision"
+	PolicyService_ApplyPolicy_FullMethodName         = "/curfew.v1.PolicyService/ApplyPolicy"
+	PolicyService_ListPolicyRevisions_FullMethodName = "/curfew.v1.PolicyService/ListPolicyRevisions"
+	PolicyService_GetPolicyRevision_FullMethodName   = "/curfew.v1.PolicyService/GetPolicyRevision"
+	PolicyService_BacktestPolicy_FullMethodName      = "/curfew.v1.PolicyService/BacktestPolicy"
+	PolicyService_SuggestPolicy_FullMethodName       = "/curfew.v1.PolicyService/SuggestPolicy"
+	PolicyService_ListUnplaced_FullMethodName        = "/curfew.v1.PolicyService/ListUnplaced"
 )
 
 // PolicyServiceClient is the client API for PolicyService service.
@@ -263,6 +269,23 @@ const (
 type PolicyServiceClient interface {
 	// ExplainDecision judges a question by the policy in force at its time and says how the verdict came about.
 	ExplainDecision(ctx context.Context, in *ExplainDecisionRequest, opts ...grpc.CallOption) (*ExplainDecisionResponse, error)
+	// ApplyPolicy stores a policy as the next revision. When it returns the revision is on disk; it comes into force on all
+	// replicas at once, at its start, which is in the future.
+	// Errors: INVALID_ARGUMENT with file, line and reason for a policy that cannot be, FAILED_PRECONDITION for one that
+	// would let nobody change the policy any more, ABORTED when another revision came first.
+	ApplyPolicy(ctx context.Context, in *ApplyPolicyRequest, opts ...grpc.CallOption) (*ApplyPolicyResponse, error)
+	// ListPolicyRevisions returns every revision, oldest first, without its files.
+	ListPolicyRevisions(ctx context.Context, in *ListPolicyRevisionsRequest, opts ...grpc.CallOption) (*ListPolicyRevisionsResponse, error)
+	// GetPolicyRevision returns one revision with its files.
+	// Errors: NOT_FOUND where there is none with that number.
+	GetPolicyRevision(ctx context.Context, in *GetPolicyRevisionRequest, opts ...grpc.CallOption) (*GetPolicyRevisionResponse, error)
+	// BacktestPolicy judges recorded events by a policy that is not in force and streams progress, then what would change.
+	// Nothing is stored but the call itself. A stream without an end is incomplete.
+	BacktestPolicy(ctx context.Context, in *BacktestPolicyRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BacktestPolicyResponse], error)
+	// SuggestPolicy proposes the least policy that explains what was recorded, and names rights that nobody used.
+	SuggestPolicy(ctx context.Context, in *SuggestPolicyRequest, opts ...grpc.CallOption) (*SuggestPolicyResponse, error)
+	// ListUnplaced returns the accounts that acted and belong to nobody known.
+	ListUnplaced(ctx context.Context, in *ListUnplacedRequest, opts ...grpc.CallOption) (*ListUnplacedResponse, error)
 }
 
 type policyServiceClient struct {
@@ -283,6 +306,75 @@ func (c *policyServiceClient) ExplainDecision(ctx context.Context, in *ExplainDe
 	return out, nil
 }
 
+func (c *policyServiceClient) ApplyPolicy(ctx context.Context, in *ApplyPolicyRequest, opts ...grpc.CallOption) (*ApplyPolicyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ApplyPolicyResponse)
+	err := c.cc.Invoke(ctx, PolicyService_ApplyPolicy_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) ListPolicyRevisions(ctx context.Context, in *ListPolicyRevisionsRequest, opts ...grpc.CallOption) (*ListPolicyRevisionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListPolicyRevisionsResponse)
+	err := c.cc.Invoke(ctx, PolicyService_ListPolicyRevisions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) GetPolicyRevision(ctx context.Context, in *GetPolicyRevisionRequest, opts ...grpc.CallOption) (*GetPolicyRevisionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetPolicyRevisionResponse)
+	err := c.cc.Invoke(ctx, PolicyService_GetPolicyRevision_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) BacktestPolicy(ctx context.Context, in *BacktestPolicyRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BacktestPolicyResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &PolicyService_ServiceDesc.Streams[0], PolicyService_BacktestPolicy_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[BacktestPolicyRequest, BacktestPolicyResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type PolicyService_BacktestPolicyClient = grpc.ServerStreamingClient[BacktestPolicyResponse]
+
+func (c *policyServiceClient) SuggestPolicy(ctx context.Context, in *SuggestPolicyRequest, opts ...grpc.CallOption) (*SuggestPolicyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SuggestPolicyResponse)
+	err := c.cc.Invoke(ctx, PolicyService_SuggestPolicy_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) ListUnplaced(ctx context.Context, in *ListUnplacedRequest, opts ...grpc.CallOption) (*ListUnplacedResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListUnplacedResponse)
+	err := c.cc.Invoke(ctx, PolicyService_ListUnplaced_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PolicyServiceServer is the server API for PolicyService service.
 // All implementations must embed UnimplementedPolicyServiceServer
 // for forward compatibility.
@@ -291,6 +383,23 @@ func (c *policyServiceClient) ExplainDecision(ctx context.Context, in *ExplainDe
 type PolicyServiceServer interface {
 	// ExplainDecision judges a question by the policy in force at its time and says how the verdict came about.
 	ExplainDecision(context.Context, *ExplainDecisionRequest) (*ExplainDecisionResponse, error)
+	// ApplyPolicy stores a policy as the next revision. When it returns the revision is on disk; it comes into force on all
+	// replicas at once, at its start, which is in the future.
+	// Errors: INVALID_ARGUMENT with file, line and reason for a policy that cannot be, FAILED_PRECONDITION for one that
+	// would let nobody change the policy any more, ABORTED when another revision came first.
+	ApplyPolicy(context.Context, *ApplyPolicyRequest) (*ApplyPolicyResponse, error)
+	// ListPolicyRevisions returns every revision, oldest first, without its files.
+	ListPolicyRevisions(context.Context, *ListPolicyRevisionsRequest) (*ListPolicyRevisionsResponse, error)
+	// GetPolicyRevision returns one revision with its files.
+	// Errors: NOT_FOUND where there is none with that number.
+	GetPolicyRevision(context.Context, *GetPolicyRevisionRequest) (*GetPolicyRevisionResponse, error)
+	// BacktestPolicy judges recorded events by a policy that is not in force and streams progress, then what would change.
+	// Nothing is stored but the call itself. A stream without an end is incomplete.
+	BacktestPolicy(*BacktestPolicyRequest, grpc.ServerStreamingServer[BacktestPolicyResponse]) error
+	// SuggestPolicy proposes the least policy that explains what was recorded, and names rights that nobody used.
+	SuggestPolicy(context.Context, *SuggestPolicyRequest) (*SuggestPolicyResponse, error)
+	// ListUnplaced returns the accounts that acted and belong to nobody known.
+	ListUnplaced(context.Context, *ListUnplacedRequest) (*ListUnplacedResponse, error)
 	mustEmbedUnimplementedPolicyServiceServer()
 }
 
@@ -303,6 +412,24 @@ type UnimplementedPolicyServiceServer struct{}
 
 func (UnimplementedPolicyServiceServer) ExplainDecision(context.Context, *ExplainDecisionRequest) (*ExplainDecisionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ExplainDecision not implemented")
+}
+func (UnimplementedPolicyServiceServer) ApplyPolicy(context.Context, *ApplyPolicyRequest) (*ApplyPolicyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ApplyPolicy not implemented")
+}
+func (UnimplementedPolicyServiceServer) ListPolicyRevisions(context.Context, *ListPolicyRevisionsRequest) (*ListPolicyRevisionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListPolicyRevisions not implemented")
+}
+func (UnimplementedPolicyServiceServer) GetPolicyRevision(context.Context, *GetPolicyRevisionRequest) (*GetPolicyRevisionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPolicyRevision not implemented")
+}
+func (UnimplementedPolicyServiceServer) BacktestPolicy(*BacktestPolicyRequest, grpc.ServerStreamingServer[BacktestPolicyResponse]) error {
+	return status.Error(codes.Unimplemented, "method BacktestPolicy not implemented")
+}
+func (UnimplementedPolicyServiceServer) SuggestPolicy(context.Context, *SuggestPolicyRequest) (*SuggestPolicyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SuggestPolicy not implemented")
+}
+func (UnimplementedPolicyServiceServer) ListUnplaced(context.Context, *ListUnplacedRequest) (*ListUnplacedResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListUnplaced not implemented")
 }
 func (UnimplementedPolicyServiceServer) mustEmbedUnimplementedPolicyServiceServer() {}
 func (UnimplementedPolicyServiceServer) testEmbeddedByValue()                       {}
@@ -343,6 +470,107 @@ func _PolicyService_ExplainDecision_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PolicyService_ApplyPolicy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ApplyPolicyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).ApplyPolicy(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_ApplyPolicy_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).ApplyPolicy(ctx, req.(*ApplyPolicyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_ListPolicyRevisions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListPolicyRevisionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).ListPolicyRevisions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_ListPolicyRevisions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).ListPolicyRevisions(ctx, req.(*ListPolicyRevisionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_GetPolicyRevision_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPolicyRevisionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).GetPolicyRevision(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_GetPolicyRevision_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).GetPolicyRevision(ctx, req.(*GetPolicyRevisionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_BacktestPolicy_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(BacktestPolicyRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(PolicyServiceServer).BacktestPolicy(m, &grpc.GenericServerStream[BacktestPolicyRequest, BacktestPolicyResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type PolicyService_BacktestPolicyServer = grpc.ServerStreamingServer[BacktestPolicyResponse]
+
+func _PolicyService_SuggestPolicy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SuggestPolicyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).SuggestPolicy(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_SuggestPolicy_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).SuggestPolicy(ctx, req.(*SuggestPolicyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_ListUnplaced_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListUnplacedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).ListUnplaced(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_ListUnplaced_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).ListUnplaced(ctx, req.(*ListUnplacedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PolicyService_ServiceDesc is the grpc.ServiceDesc for PolicyService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -353,6 +581,224 @@ var PolicyService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ExplainDecision",
 			Handler:    _PolicyService_ExplainDecision_Handler,
+		},
+		{
+			MethodName: "ApplyPolicy",
+			Handler:    _PolicyService_ApplyPolicy_Handler,
+		},
+		{
+			MethodName: "ListPolicyRevisions",
+			Handler:    _PolicyService_ListPolicyRevisions_Handler,
+		},
+		{
+			MethodName: "GetPolicyRevision",
+			Handler:    _PolicyService_GetPolicyRevision_Handler,
+		},
+		{
+			MethodName: "SuggestPolicy",
+			Handler:    _PolicyService_SuggestPolicy_Handler,
+		},
+		{
+			MethodName: "ListUnplaced",
+			Handler:    _PolicyService_ListUnplaced_Handler,
+		},
+	},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "BacktestPolicy",
+			Handler:       _PolicyService_BacktestPolicy_Handler,
+			ServerStreams: true,
+		},
+	},
+	Metadata: "curfew/v1/api.proto",
+}
+
+const (
+	GrantService_CreateGrant_FullMethodName = "/curfew.v1.GrantService/CreateGrant"
+	GrantService_ListGrants_FullMethodName  = "/curfew.v1.GrantService/ListGrants"
+	GrantService_RevokeGrant_FullMethodName = "/curfew.v1.GrantService/RevokeGrant"
+)
+
+// GrantServiceClient is the client API for GrantService service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// GrantService gives and takes roles of the policy for a time. Every call is itself an event of source "curfew".
+type GrantServiceClient interface {
+	// CreateGrant gives a role until an end. When it returns the grant is on disk.
+	// Errors: INVALID_ARGUMENT for an impossible time or name, ALREADY_EXISTS for a key that another grant was made under.
+	CreateGrant(ctx context.Context, in *CreateGrantRequest, opts ...grpc.CallOption) (*CreateGrantResponse, error)
+	// ListGrants returns grants, the soonest to end first.
+	ListGrants(ctx context.Context, in *ListGrantsRequest, opts ...grpc.CallOption) (*ListGrantsResponse, error)
+	// RevokeGrant ends a grant now. Revoking what has ended changes nothing and is no error.
+	// Errors: NOT_FOUND where there is none with that id.
+	RevokeGrant(ctx context.Context, in *RevokeGrantRequest, opts ...grpc.CallOption) (*RevokeGrantResponse, error)
+}
+
+type grantServiceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewGrantServiceClient(cc grpc.ClientConnInterface) GrantServiceClient {
+	return &grantServiceClient{cc}
+}
+
+func (c *grantServiceClient) CreateGrant(ctx context.Context, in *CreateGrantRequest, opts ...grpc.CallOption) (*CreateGrantResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateGrantResponse)
+	err := c.cc.Invoke(ctx, GrantService_CreateGrant_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *grantServiceClient) ListGrants(ctx context.Context, in *ListGrantsRequest, opts ...grpc.CallOption) (*ListGrantsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListGrantsResponse)
+	err := c.cc.Invoke(ctx, GrantService_ListGrants_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *grantServiceClient) RevokeGrant(ctx context.Context, in *RevokeGrantRequest, opts ...grpc.CallOption) (*RevokeGrantResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RevokeGrantResponse)
+	err := c.cc.Invoke(ctx, GrantService_RevokeGrant_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// GrantServiceServer is the server API for GrantService service.
+// All implementations must embed UnimplementedGrantServiceServer
+// for forward compatibility.
+//
+// GrantService gives and takes roles of the policy for a time. Every call is itself an event of source "curfew".
+type GrantServiceServer interface {
+	// CreateGrant gives a role until an end. When it returns the grant is on disk.
+	// Errors: INVALID_ARGUMENT for an impossible time or name, ALREADY_EXISTS for a key that another grant was made under.
+	CreateGrant(context.Context, *CreateGrantRequest) (*CreateGrantResponse, error)
+	// ListGrants returns grants, the soonest to end first.
+	ListGrants(context.Context, *ListGrantsRequest) (*ListGrantsResponse, error)
+	// RevokeGrant ends a grant now. Revoking what has ended changes nothing and is no error.
+	// Errors: NOT_FOUND where there is none with that id.
+	RevokeGrant(context.Context, *RevokeGrantRequest) (*RevokeGrantResponse, error)
+	mustEmbedUnimplementedGrantServiceServer()
+}
+
+// UnimplementedGrantServiceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedGrantServiceServer struct{}
+
+func (UnimplementedGrantServiceServer) CreateGrant(context.Context, *CreateGrantRequest) (*CreateGrantResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateGrant not implemented")
+}
+func (UnimplementedGrantServiceServer) ListGrants(context.Context, *ListGrantsRequest) (*ListGrantsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListGrants not implemented")
+}
+func (UnimplementedGrantServiceServer) RevokeGrant(context.Context, *RevokeGrantRequest) (*RevokeGrantResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevokeGrant not implemented")
+}
+func (UnimplementedGrantServiceServer) mustEmbedUnimplementedGrantServiceServer() {}
+func (UnimplementedGrantServiceServer) testEmbeddedByValue()                      {}
+
+// UnsafeGrantServiceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to GrantServiceServer will
+// result in compilation errors.
+type UnsafeGrantServiceServer interface {
+	mustEmbedUnimplementedGrantServiceServer()
+}
+
+func RegisterGrantServiceServer(s grpc.ServiceRegistrar, srv GrantServiceServer) {
+	// If the following call panics, it indicates UnimplementedGrantServiceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&GrantService_ServiceDesc, srv)
+}
+
+func _GrantService_CreateGrant_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateGrantRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GrantServiceServer).CreateGrant(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GrantService_CreateGrant_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GrantServiceServer).CreateGrant(ctx, req.(*CreateGrantRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _GrantService_ListGrants_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListGrantsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GrantServiceServer).ListGrants(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GrantService_ListGrants_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GrantServiceServer).ListGrants(ctx, req.(*ListGrantsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _GrantService_RevokeGrant_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeGrantRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GrantServiceServer).RevokeGrant(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GrantService_RevokeGrant_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GrantServiceServer).RevokeGrant(ctx, req.(*RevokeGrantRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// GrantService_ServiceDesc is the grpc.ServiceDesc for GrantService service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var GrantService_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "curfew.v1.GrantService",
+	HandlerType: (*GrantServiceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "CreateGrant",
+			Handler:    _GrantService_CreateGrant_Handler,
+		},
+		{
+			MethodName: "ListGrants",
+			Handler:    _GrantService_ListGrants_Handler,
+		},
+		{
+			MethodName: "RevokeGrant",
+			Handler:    _GrantService_RevokeGrant_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -367,8 +367,12 @@ type Link struct {
 	From *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
 	// End; absent = still holds.
 	Until *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=until,proto3" json:"until,omitempty"`
-	// Where the link was learnt: "policy.csv:12", "identities.yaml", a grant id.
-	Origin        string `protobuf:"bytes,5,opt,name=origin,proto3" json:"origin,omitempty"`
+	// Where the link was learnt: "policy.csv:12", "identities.yaml", "grant <id>", "okta memberships".
+	Origin string `protobuf:"bytes,5,opt,name=origin,proto3" json:"origin,omitempty"`
+	// When Curfew learnt of it; absent for what the policy itself says.
+	Known *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=known,proto3" json:"known,omitempty"`
+	// Whether it is not known that it held at the event's time: a change lies somewhere around it.
+	Uncertain     bool `protobuf:"varint,7,opt,name=uncertain,proto3" json:"uncertain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -438,6 +442,20 @@ func (x *Link) GetOrigin() string {
 	return ""
 }
 
+func (x *Link) GetKnown() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Known
+	}
+	return nil
+}
+
+func (x *Link) GetUncertain() bool {
+	if x != nil {
+		return x.Uncertain
+	}
+	return false
+}
+
 // Basis is what a batch was judged by: judging again by the same basis gives the same bytes.
 type Basis struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -449,8 +467,10 @@ type Basis struct {
 	InventorySequence uint64 `protobuf:"varint,3,opt,name=inventory_sequence,json=inventorySequence,proto3" json:"inventory_sequence,omitempty"`
 	// Stream sequence of GRANTS the judge had reached.
 	GrantsSequence uint64 `protobuf:"varint,4,opt,name=grants_sequence,json=grantsSequence,proto3" json:"grants_sequence,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Stream sequence of LINKS the judge had reached.
+	LinksSequence uint64 `protobuf:"varint,5,opt,name=links_sequence,json=linksSequence,proto3" json:"links_sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Basis) Reset() {
@@ -507,6 +527,13 @@ func (x *Basis) GetInventorySequence() uint64 {
 func (x *Basis) GetGrantsSequence() uint64 {
 	if x != nil {
 		return x.GrantsSequence
+	}
+	return 0
+}
+
+func (x *Basis) GetLinksSequence() uint64 {
+	if x != nil {
+		return x.LinksSequence
 	}
 	return 0
 }
@@ -785,18 +812,21 @@ const file_curfew_v1_decision_proto_rawDesc = "" +
 	"\x03Row\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12\x12\n" +
-	"\x04line\x18\x03 \x01(\rR\x04line\"\xac\x01\n" +
+	"\x04line\x18\x03 \x01(\rR\x04line\"\xfc\x01\n" +
 	"\x04Link\x12\x16\n" +
 	"\x06holder\x18\x01 \x01(\tR\x06holder\x12\x12\n" +
 	"\x04held\x18\x02 \x01(\tR\x04held\x12.\n" +
 	"\x04from\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
 	"\x05until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
-	"\x06origin\x18\x05 \x01(\tR\x06origin\"\xad\x01\n" +
+	"\x06origin\x18\x05 \x01(\tR\x06origin\x120\n" +
+	"\x05known\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05known\x12\x1c\n" +
+	"\tuncertain\x18\a \x01(\bR\tuncertain\"\xd4\x01\n" +
 	"\x05Basis\x12'\n" +
 	"\x0fpolicy_revision\x18\x01 \x01(\x04R\x0epolicyRevision\x12#\n" +
 	"\rpolicy_digest\x18\x02 \x01(\tR\fpolicyDigest\x12-\n" +
 	"\x12inventory_sequence\x18\x03 \x01(\x04R\x11inventorySequence\x12'\n" +
-	"\x0fgrants_sequence\x18\x04 \x01(\x04R\x0egrantsSequence\"\xc9\x03\n" +
+	"\x0fgrants_sequence\x18\x04 \x01(\x04R\x0egrantsSequence\x12%\n" +
+	"\x0elinks_sequence\x18\x05 \x01(\x04R\rlinksSequence\"\xc9\x03\n" +
 	"\rDecisionBatch\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x16\n" +
@@ -864,17 +894,18 @@ var file_curfew_v1_decision_proto_depIdxs = []int32{
 	3,  // 4: curfew.v1.Decision.links:type_name -> curfew.v1.Link
 	8,  // 5: curfew.v1.Link.from:type_name -> google.protobuf.Timestamp
 	8,  // 6: curfew.v1.Link.until:type_name -> google.protobuf.Timestamp
-	4,  // 7: curfew.v1.DecisionBatch.basis:type_name -> curfew.v1.Basis
-	1,  // 8: curfew.v1.DecisionBatch.decisions:type_name -> curfew.v1.Decision
-	10, // 9: curfew.v1.DecisionBatch.coverage:type_name -> curfew.v1.Coverage
-	8,  // 10: curfew.v1.DecisionBatch.received:type_name -> google.protobuf.Timestamp
-	8,  // 11: curfew.v1.PolicyRevision.from:type_name -> google.protobuf.Timestamp
-	7,  // 12: curfew.v1.PolicyRevision.files:type_name -> curfew.v1.PolicyRevision.FilesEntry
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	8,  // 7: curfew.v1.Link.known:type_name -> google.protobuf.Timestamp
+	4,  // 8: curfew.v1.DecisionBatch.basis:type_name -> curfew.v1.Basis
+	1,  // 9: curfew.v1.DecisionBatch.decisions:type_name -> curfew.v1.Decision
+	10, // 10: curfew.v1.DecisionBatch.coverage:type_name -> curfew.v1.Coverage
+	8,  // 11: curfew.v1.DecisionBatch.received:type_name -> google.protobuf.Timestamp
+	8,  // 12: curfew.v1.PolicyRevision.from:type_name -> google.protobuf.Timestamp
+	7,  // 13: curfew.v1.PolicyRevision.files:type_name -> curfew.v1.PolicyRevision.FilesEntry
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_curfew_v1_decision_proto_init() }

@@ -180,7 +180,10 @@ type Event struct {
 	Oddities []string `protobuf:"bytes,18,rep,name=oddities,proto3" json:"oddities,omitempty"`
 	// What the vendor's webhook and the vendor's log both say of the act where they give it different ids: the same act
 	// from both has the same echo. Empty where their ids agree, and where only one of them tells of the act.
-	Echo          string `protobuf:"bytes,19,opt,name=echo,proto3" json:"echo,omitempty"`
+	Echo string `protobuf:"bytes,19,opt,name=echo,proto3" json:"echo,omitempty"`
+	// What the act gave to somebody or took away, where it is a membership or a role that inventories show too. No OCSF
+	// counterpart beyond activity_id.
+	Links         []*LinkChange `protobuf:"bytes,20,rep,name=links,proto3" json:"links,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -348,6 +351,95 @@ func (x *Event) GetEcho() string {
 	return ""
 }
 
+func (x *Event) GetLinks() []*LinkChange {
+	if x != nil {
+		return x.Links
+	}
+	return nil
+}
+
+// LinkChange is a membership or a role that an act gave or took away, in the ids of the source's inventory.
+type LinkChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The inventory it belongs to: "memberships" or "roles".
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Who holds: the vendor's stable id; where the record says no id, the login, e-mail or name it says.
+	Holder string `protobuf:"bytes,2,opt,name=holder,proto3" json:"holder,omitempty"`
+	// "account", "group" or "app".
+	HolderType string `protobuf:"bytes,3,opt,name=holder_type,json=holderType,proto3" json:"holder_type,omitempty"`
+	// What is held: the group's or role's id; where the record says no id, the e-mail or name it says.
+	Held string `protobuf:"bytes,4,opt,name=held,proto3" json:"held,omitempty"`
+	// Whether it was taken away.
+	Removed       bool `protobuf:"varint,5,opt,name=removed,proto3" json:"removed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LinkChange) Reset() {
+	*x = LinkChange{}
+	mi := &file_curfew_v1_event_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LinkChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LinkChange) ProtoMessage() {}
+
+func (x *LinkChange) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_event_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LinkChange.ProtoReflect.Descriptor instead.
+func (*LinkChange) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_event_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *LinkChange) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *LinkChange) GetHolder() string {
+	if x != nil {
+		return x.Holder
+	}
+	return ""
+}
+
+func (x *LinkChange) GetHolderType() string {
+	if x != nil {
+		return x.HolderType
+	}
+	return ""
+}
+
+func (x *LinkChange) GetHeld() string {
+	if x != nil {
+		return x.Held
+	}
+	return ""
+}
+
+func (x *LinkChange) GetRemoved() bool {
+	if x != nil {
+		return x.Removed
+	}
+	return false
+}
+
 // Actor is the account that acted, as the vendor names it.
 type Actor struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -365,7 +457,7 @@ type Actor struct {
 
 func (x *Actor) Reset() {
 	*x = Actor{}
-	mi := &file_curfew_v1_event_proto_msgTypes[1]
+	mi := &file_curfew_v1_event_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -377,7 +469,7 @@ func (x *Actor) String() string {
 func (*Actor) ProtoMessage() {}
 
 func (x *Actor) ProtoReflect() protoreflect.Message {
-	mi := &file_curfew_v1_event_proto_msgTypes[1]
+	mi := &file_curfew_v1_event_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -390,7 +482,7 @@ func (x *Actor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Actor.ProtoReflect.Descriptor instead.
 func (*Actor) Descriptor() ([]byte, []int) {
-	return file_curfew_v1_event_proto_rawDescGZIP(), []int{1}
+	return file_curfew_v1_event_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Actor) GetType() ActorType {
@@ -436,7 +528,7 @@ type App struct {
 
 func (x *App) Reset() {
 	*x = App{}
-	mi := &file_curfew_v1_event_proto_msgTypes[2]
+	mi := &file_curfew_v1_event_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -448,7 +540,7 @@ func (x *App) String() string {
 func (*App) ProtoMessage() {}
 
 func (x *App) ProtoReflect() protoreflect.Message {
-	mi := &file_curfew_v1_event_proto_msgTypes[2]
+	mi := &file_curfew_v1_event_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -461,7 +553,7 @@ func (x *App) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use App.ProtoReflect.Descriptor instead.
 func (*App) Descriptor() ([]byte, []int) {
-	return file_curfew_v1_event_proto_rawDescGZIP(), []int{2}
+	return file_curfew_v1_event_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *App) GetId() string {
@@ -505,7 +597,7 @@ type Resource struct {
 
 func (x *Resource) Reset() {
 	*x = Resource{}
-	mi := &file_curfew_v1_event_proto_msgTypes[3]
+	mi := &file_curfew_v1_event_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -517,7 +609,7 @@ func (x *Resource) String() string {
 func (*Resource) ProtoMessage() {}
 
 func (x *Resource) ProtoReflect() protoreflect.Message {
-	mi := &file_curfew_v1_event_proto_msgTypes[3]
+	mi := &file_curfew_v1_event_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -530,7 +622,7 @@ func (x *Resource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resource.ProtoReflect.Descriptor instead.
 func (*Resource) Descriptor() ([]byte, []int) {
-	return file_curfew_v1_event_proto_rawDescGZIP(), []int{3}
+	return file_curfew_v1_event_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Resource) GetPath() string {
@@ -581,7 +673,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_curfew_v1_event_proto_msgTypes[4]
+	mi := &file_curfew_v1_event_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -593,7 +685,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_curfew_v1_event_proto_msgTypes[4]
+	mi := &file_curfew_v1_event_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -606,7 +698,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_curfew_v1_event_proto_rawDescGZIP(), []int{4}
+	return file_curfew_v1_event_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Outcome) GetStatus() OutcomeStatus {
@@ -642,7 +734,7 @@ type Context struct {
 
 func (x *Context) Reset() {
 	*x = Context{}
-	mi := &file_curfew_v1_event_proto_msgTypes[5]
+	mi := &file_curfew_v1_event_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -654,7 +746,7 @@ func (x *Context) String() string {
 func (*Context) ProtoMessage() {}
 
 func (x *Context) ProtoReflect() protoreflect.Message {
-	mi := &file_curfew_v1_event_proto_msgTypes[5]
+	mi := &file_curfew_v1_event_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -667,7 +759,7 @@ func (x *Context) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Context.ProtoReflect.Descriptor instead.
 func (*Context) Descriptor() ([]byte, []int) {
-	return file_curfew_v1_event_proto_rawDescGZIP(), []int{5}
+	return file_curfew_v1_event_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Context) GetIp() string {
@@ -720,7 +812,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_curfew_v1_event_proto_msgTypes[6]
+	mi := &file_curfew_v1_event_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -732,7 +824,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_curfew_v1_event_proto_msgTypes[6]
+	mi := &file_curfew_v1_event_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -745,7 +837,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_curfew_v1_event_proto_rawDescGZIP(), []int{6}
+	return file_curfew_v1_event_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Change) GetField() string {
@@ -816,7 +908,7 @@ type EventBatch struct {
 
 func (x *EventBatch) Reset() {
 	*x = EventBatch{}
-	mi := &file_curfew_v1_event_proto_msgTypes[7]
+	mi := &file_curfew_v1_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -828,7 +920,7 @@ func (x *EventBatch) String() string {
 func (*EventBatch) ProtoMessage() {}
 
 func (x *EventBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_curfew_v1_event_proto_msgTypes[7]
+	mi := &file_curfew_v1_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -841,7 +933,7 @@ func (x *EventBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventBatch.ProtoReflect.Descriptor instead.
 func (*EventBatch) Descriptor() ([]byte, []int) {
-	return file_curfew_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_curfew_v1_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *EventBatch) GetFormat() uint32 {
@@ -976,7 +1068,7 @@ type Delivery struct {
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_curfew_v1_event_proto_msgTypes[8]
+	mi := &file_curfew_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -988,7 +1080,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_curfew_v1_event_proto_msgTypes[8]
+	mi := &file_curfew_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1001,7 +1093,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_curfew_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_curfew_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Delivery) GetKey() string {
@@ -1035,7 +1127,7 @@ type Echo struct {
 
 func (x *Echo) Reset() {
 	*x = Echo{}
-	mi := &file_curfew_v1_event_proto_msgTypes[9]
+	mi := &file_curfew_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1047,7 +1139,7 @@ func (x *Echo) String() string {
 func (*Echo) ProtoMessage() {}
 
 func (x *Echo) ProtoReflect() protoreflect.Message {
-	mi := &file_curfew_v1_event_proto_msgTypes[9]
+	mi := &file_curfew_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1060,7 +1152,7 @@ func (x *Echo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Echo.ProtoReflect.Descriptor instead.
 func (*Echo) Descriptor() ([]byte, []int) {
-	return file_curfew_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_curfew_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Echo) GetId() string {
@@ -1104,7 +1196,7 @@ type Coverage struct {
 
 func (x *Coverage) Reset() {
 	*x = Coverage{}
-	mi := &file_curfew_v1_event_proto_msgTypes[10]
+	mi := &file_curfew_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1116,7 +1208,7 @@ func (x *Coverage) String() string {
 func (*Coverage) ProtoMessage() {}
 
 func (x *Coverage) ProtoReflect() protoreflect.Message {
-	mi := &file_curfew_v1_event_proto_msgTypes[10]
+	mi := &file_curfew_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1129,7 +1221,7 @@ func (x *Coverage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Coverage.ProtoReflect.Descriptor instead.
 func (*Coverage) Descriptor() ([]byte, []int) {
-	return file_curfew_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_curfew_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Coverage) GetFrom() *timestamppb.Timestamp {
@@ -1175,7 +1267,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_curfew_v1_event_proto_msgTypes[11]
+	mi := &file_curfew_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1187,7 +1279,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_curfew_v1_event_proto_msgTypes[11]
+	mi := &file_curfew_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1200,7 +1292,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_curfew_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_curfew_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DeadLetter) GetId() string {
@@ -1277,7 +1369,7 @@ var File_curfew_v1_event_proto protoreflect.FileDescriptor
 
 const file_curfew_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x15curfew/v1/event.proto\x12\tcurfew.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf1\x04\n" +
+	"\x15curfew/v1/event.proto\x12\tcurfew.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9e\x05\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x16\n" +
@@ -1300,7 +1392,16 @@ const file_curfew_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"raw_object\x18\x11 \x01(\tR\trawObject\x12\x1a\n" +
 	"\boddities\x18\x12 \x03(\tR\boddities\x12\x12\n" +
-	"\x04echo\x18\x13 \x01(\tR\x04echo\"k\n" +
+	"\x04echo\x18\x13 \x01(\tR\x04echo\x12+\n" +
+	"\x05links\x18\x14 \x03(\v2\x15.curfew.v1.LinkChangeR\x05links\"\x87\x01\n" +
+	"\n" +
+	"LinkChange\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x16\n" +
+	"\x06holder\x18\x02 \x01(\tR\x06holder\x12\x1f\n" +
+	"\vholder_type\x18\x03 \x01(\tR\n" +
+	"holderType\x12\x12\n" +
+	"\x04held\x18\x04 \x01(\tR\x04held\x12\x18\n" +
+	"\aremoved\x18\x05 \x01(\bR\aremoved\"k\n" +
 	"\x05Actor\x12(\n" +
 	"\x04type\x18\x01 \x01(\x0e2\x14.curfew.v1.ActorTypeR\x04type\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x14\n" +
@@ -1402,51 +1503,53 @@ func file_curfew_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_curfew_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_curfew_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_curfew_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_curfew_v1_event_proto_goTypes = []any{
 	(ActorType)(0),                // 0: curfew.v1.ActorType
 	(OutcomeStatus)(0),            // 1: curfew.v1.OutcomeStatus
 	(*Event)(nil),                 // 2: curfew.v1.Event
-	(*Actor)(nil),                 // 3: curfew.v1.Actor
-	(*App)(nil),                   // 4: curfew.v1.App
-	(*Resource)(nil),              // 5: curfew.v1.Resource
-	(*Outcome)(nil),               // 6: curfew.v1.Outcome
-	(*Context)(nil),               // 7: curfew.v1.Context
-	(*Change)(nil),                // 8: curfew.v1.Change
-	(*EventBatch)(nil),            // 9: curfew.v1.EventBatch
-	(*Delivery)(nil),              // 10: curfew.v1.Delivery
-	(*Echo)(nil),                  // 11: curfew.v1.Echo
-	(*Coverage)(nil),              // 12: curfew.v1.Coverage
-	(*DeadLetter)(nil),            // 13: curfew.v1.DeadLetter
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*LinkChange)(nil),            // 3: curfew.v1.LinkChange
+	(*Actor)(nil),                 // 4: curfew.v1.Actor
+	(*App)(nil),                   // 5: curfew.v1.App
+	(*Resource)(nil),              // 6: curfew.v1.Resource
+	(*Outcome)(nil),               // 7: curfew.v1.Outcome
+	(*Context)(nil),               // 8: curfew.v1.Context
+	(*Change)(nil),                // 9: curfew.v1.Change
+	(*EventBatch)(nil),            // 10: curfew.v1.EventBatch
+	(*Delivery)(nil),              // 11: curfew.v1.Delivery
+	(*Echo)(nil),                  // 12: curfew.v1.Echo
+	(*Coverage)(nil),              // 13: curfew.v1.Coverage
+	(*DeadLetter)(nil),            // 14: curfew.v1.DeadLetter
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
 }
 var file_curfew_v1_event_proto_depIdxs = []int32{
-	14, // 0: curfew.v1.Event.time:type_name -> google.protobuf.Timestamp
-	14, // 1: curfew.v1.Event.received:type_name -> google.protobuf.Timestamp
-	3,  // 2: curfew.v1.Event.actor:type_name -> curfew.v1.Actor
-	4,  // 3: curfew.v1.Event.app:type_name -> curfew.v1.App
-	5,  // 4: curfew.v1.Event.resource:type_name -> curfew.v1.Resource
-	6,  // 5: curfew.v1.Event.outcome:type_name -> curfew.v1.Outcome
-	7,  // 6: curfew.v1.Event.context:type_name -> curfew.v1.Context
-	8,  // 7: curfew.v1.Event.changes:type_name -> curfew.v1.Change
-	0,  // 8: curfew.v1.Actor.type:type_name -> curfew.v1.ActorType
-	1,  // 9: curfew.v1.Outcome.status:type_name -> curfew.v1.OutcomeStatus
-	14, // 10: curfew.v1.EventBatch.received:type_name -> google.protobuf.Timestamp
-	2,  // 11: curfew.v1.EventBatch.events:type_name -> curfew.v1.Event
-	12, // 12: curfew.v1.EventBatch.coverage:type_name -> curfew.v1.Coverage
-	13, // 13: curfew.v1.EventBatch.dead_letters:type_name -> curfew.v1.DeadLetter
-	14, // 14: curfew.v1.EventBatch.newest:type_name -> google.protobuf.Timestamp
-	10, // 15: curfew.v1.EventBatch.deliveries:type_name -> curfew.v1.Delivery
-	11, // 16: curfew.v1.EventBatch.echoes:type_name -> curfew.v1.Echo
-	14, // 17: curfew.v1.Echo.time:type_name -> google.protobuf.Timestamp
-	14, // 18: curfew.v1.Coverage.from:type_name -> google.protobuf.Timestamp
-	14, // 19: curfew.v1.Coverage.until:type_name -> google.protobuf.Timestamp
-	14, // 20: curfew.v1.DeadLetter.time:type_name -> google.protobuf.Timestamp
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	15, // 0: curfew.v1.Event.time:type_name -> google.protobuf.Timestamp
+	15, // 1: curfew.v1.Event.received:type_name -> google.protobuf.Timestamp
+	4,  // 2: curfew.v1.Event.actor:type_name -> curfew.v1.Actor
+	5,  // 3: curfew.v1.Event.app:type_name -> curfew.v1.App
+	6,  // 4: curfew.v1.Event.resource:type_name -> curfew.v1.Resource
+	7,  // 5: curfew.v1.Event.outcome:type_name -> curfew.v1.Outcome
+	8,  // 6: curfew.v1.Event.context:type_name -> curfew.v1.Context
+	9,  // 7: curfew.v1.Event.changes:type_name -> curfew.v1.Change
+	3,  // 8: curfew.v1.Event.links:type_name -> curfew.v1.LinkChange
+	0,  // 9: curfew.v1.Actor.type:type_name -> curfew.v1.ActorType
+	1,  // 10: curfew.v1.Outcome.status:type_name -> curfew.v1.OutcomeStatus
+	15, // 11: curfew.v1.EventBatch.received:type_name -> google.protobuf.Timestamp
+	2,  // 12: curfew.v1.EventBatch.events:type_name -> curfew.v1.Event
+	13, // 13: curfew.v1.EventBatch.coverage:type_name -> curfew.v1.Coverage
+	14, // 14: curfew.v1.EventBatch.dead_letters:type_name -> curfew.v1.DeadLetter
+	15, // 15: curfew.v1.EventBatch.newest:type_name -> google.protobuf.Timestamp
+	11, // 16: curfew.v1.EventBatch.deliveries:type_name -> curfew.v1.Delivery
+	12, // 17: curfew.v1.EventBatch.echoes:type_name -> curfew.v1.Echo
+	15, // 18: curfew.v1.Echo.time:type_name -> google.protobuf.Timestamp
+	15, // 19: curfew.v1.Coverage.from:type_name -> google.protobuf.Timestamp
+	15, // 20: curfew.v1.Coverage.until:type_name -> google.protobuf.Timestamp
+	15, // 21: curfew.v1.DeadLetter.time:type_name -> google.protobuf.Timestamp
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_curfew_v1_event_proto_init() }
@@ -1460,7 +1563,7 @@ func file_curfew_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_curfew_v1_event_proto_rawDesc), len(file_curfew_v1_event_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -136,7 +136,9 @@ type Grant struct {
 	// Why.
 	Reason string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Ticket in another system, if any.
-	Ticket        string `protobuf:"bytes,10,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	Ticket string `protobuf:"bytes,10,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	// When it stopped counting before expires_at; absent while it has not.
+	EndedAt       *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -241,6 +243,13 @@ func (x *Grant) GetTicket() string {
 	return ""
 }
 
+func (x *Grant) GetEndedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndedAt
+	}
+	return nil
+}
+
 // GrantStep is one step in a grant's life: the unit on the GRANTS stream, appended with the expected last sequence of
 // the grant's subject.
 type GrantStep struct {
@@ -328,7 +337,7 @@ var File_curfew_v1_grant_proto protoreflect.FileDescriptor
 
 const file_curfew_v1_grant_proto_rawDesc = "" +
 	"\n" +
-	"\x15curfew/v1/grant.proto\x12\tcurfew.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbd\x02\n" +
+	"\x15curfew/v1/grant.proto\x12\tcurfew.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf4\x02\n" +
 	"\x05Grant\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x18\n" +
@@ -341,7 +350,8 @@ const file_curfew_v1_grant_proto_rawDesc = "" +
 	"\x06author\x18\b \x01(\tR\x06author\x12\x16\n" +
 	"\x06reason\x18\t \x01(\tR\x06reason\x12\x16\n" +
 	"\x06ticket\x18\n" +
-	" \x01(\tR\x06ticket\"\xab\x01\n" +
+	" \x01(\tR\x06ticket\x125\n" +
+	"\bended_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\"\xab\x01\n" +
 	"\tGrantStep\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12&\n" +
 	"\x05grant\x18\x02 \x01(\v2\x10.curfew.v1.GrantR\x05grant\x12.\n" +
@@ -388,13 +398,14 @@ var file_curfew_v1_grant_proto_depIdxs = []int32{
 	0, // 0: curfew.v1.Grant.state:type_name -> curfew.v1.GrantState
 	3, // 1: curfew.v1.Grant.from:type_name -> google.protobuf.Timestamp
 	3, // 2: curfew.v1.Grant.expires_at:type_name -> google.protobuf.Timestamp
-	1, // 3: curfew.v1.GrantStep.grant:type_name -> curfew.v1.Grant
-	3, // 4: curfew.v1.GrantStep.time:type_name -> google.protobuf.Timestamp
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	3, // 3: curfew.v1.Grant.ended_at:type_name -> google.protobuf.Timestamp
+	1, // 4: curfew.v1.GrantStep.grant:type_name -> curfew.v1.Grant
+	3, // 5: curfew.v1.GrantStep.time:type_name -> google.protobuf.Timestamp
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_curfew_v1_grant_proto_init() }
