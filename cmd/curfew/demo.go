@@ -23,7 +23,7 @@ import (
 	"github.com/curfewhq/curfew/internal/config"
 	"github.com/curfewhq/curfew/internal/fake"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
-	"github.com/curfewhq/curfew/services/evaluator"
+	"github.com/curfewhq/curfew/services/evaluator/judge"
 )
 
 // patience is how long the demo goes on before it says that something is wrong.
@@ -189,7 +189,7 @@ Next:
 
 // print prints a decision, unless it is about the demo's own looking, and returns how many it printed.
 func (d *demo) print(decision *curfewv1.Decision) int {
-	if decision.GetSource() == evaluator.Self {
+	if decision.GetSource() == judge.Self {
 		return 0
 	}
 	why := decision.GetReason()

@@ -26,7 +26,7 @@ import (
 	"github.com/curfewhq/curfew/internal/catalog"
 	"github.com/curfewhq/curfew/internal/config"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
-	"github.com/curfewhq/curfew/services/evaluator"
+	"github.com/curfewhq/curfew/services/evaluator/judge"
 )
 
 // examination bounds what all sources together may take to answer.
@@ -112,7 +112,7 @@ func examineSystem(ctx context.Context, conf config.Config) []*curfewv1.Check {
 	var checks []*curfewv1.Check
 	cat, err := catalog.Load()
 	if err == nil && conf.Policy != "" {
-		_, err = evaluator.ReadPolicy(conf.Policy, cat)
+		_, err = judge.ReadPolicy(conf.Policy, cat)
 	}
 	from := "the standard policy"
 	if conf.Policy != "" {

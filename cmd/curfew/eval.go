@@ -24,7 +24,7 @@ import (
 	"github.com/curfewhq/curfew/internal/event"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 	"github.com/curfewhq/curfew/services/collector"
-	"github.com/curfewhq/curfew/services/evaluator"
+	"github.com/curfewhq/curfew/services/evaluator/judge"
 )
 
 const (
@@ -85,7 +85,7 @@ type evaluation struct {
 	json   bool
 	decode event.Decode
 	cat    *catalog.Catalog
-	judge  *evaluator.Judge
+	judge  *judge.Judge
 	total  tally
 	// buffers are what chunks are printed into, used again.
 	buffers sync.Pool
@@ -100,18 +100,18 @@ func newEvaluation(source, policyDir, tenant string, asJSON bool) (*evaluation, 
 	if err != nil {
 		return nil, err
 	}
-	policy, err := evaluator.StandardPolicy(cat)
+	policy, err := judge.StandardPolicy(cat)
 	if policyDir != "" {
-		policy, err = evaluator.ReadPolicy(policyDir, cat)
+		policy, err = judge.ReadPolicy(policyDir, cat)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return &evaluation{
 		source: source, tenant: tenant, json: asJSON, decode: decode, cat: cat,
-		judge: &evaluator.Judge{
-			Catalog: cat, Tenant: tenant,
-			Policies: func(time.Time) (*evaluator.Policy, time.Time) { return policy, time.Time{} },
+		judge: &judge.Judge{
+			Tenant:   tenant,
+			Policies: func(time.Time) (*judge.Policy, time.Time) { return policy, time.Time{} },
 		},
 	}, nil
 }

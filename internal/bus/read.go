@@ -99,3 +99,13 @@ func (b *Bus) Read(ctx context.Context, filter string, from From, handle func(Me
 	}
 	return err
 }
+
+// End is the sequence of the newest message of a whole stream, by the root of its subjects ("grant"), of whatever tenant;
+// 0 = it holds none.
+func (b *Bus) End(ctx context.Context, root string) (uint64, error) {
+	stream, err := b.stream(ctx, root+".>")
+	if err != nil {
+		return 0, err
+	}
+	return stream.CachedInfo().State.LastSeq, nil // opening the handle has just asked for it
+}

@@ -33,11 +33,12 @@ var streams = []stream{
 	{name: "INBOX", root: "inbox", queue: true},
 	{name: "DECISIONS", root: "decision", keep: 90 * day},
 	{name: "FINDINGS", root: "finding", keep: 400 * day},
+	{name: "LINKS", root: "link", keep: 400 * day},
 	{name: "GRANTS", root: "grant"},
 	{name: "ALERTS", root: "alert", keep: 400 * day},
 	{name: "COMMANDS", root: "command", keep: 400 * day},
 	{name: "REVOCATIONS", root: "revocation", queue: true},
-	{name: "INVENTORY", root: "inventory", newest: 1000},
+	{name: "INVENTORY", root: "inventory", newest: 5000},
 	{name: "DEAD", root: "dead", compact: true},
 }
 
@@ -79,6 +80,12 @@ func InboxSubject(tenant, source, feed string) string { return join("inbox", ten
 func InventorySubject(tenant, source, kind string) string {
 	return join("inventory", tenant, source, kind)
 }
+
+// LinkSubject is where what a source's events tell of memberships and roles stands.
+func LinkSubject(tenant, source string) string { return join("link", tenant, source) }
+
+// GrantSubject is where the steps of a grant's life stand.
+func GrantSubject(tenant, id string) string { return join("grant", tenant, id) }
 
 // FindingSubject is where a finding goes.
 func FindingSubject(f *curfewv1.Finding) string {
@@ -180,7 +187,11 @@ func (b *Bus) makeStreams(ctx context.Context) error {
 			// Written by Append, which needs no ids; the server reads the whole window at start, ids or none.
 			config.Duplicates = time.Second
 		}
-		if _, err := b.js.CreateStream(ctx, config); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		_, err := b.js.CreateStream(ctx, config)
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) && s.newest > 0 {
+			err = b.keepMore(ctx, s)
+		}
+		if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			return fmt.Errorf("make stream %s: %w", s.name, err)
 		}
 	}
@@ -197,6 +208,21 @@ func (b *Bus) makeStreams(ctx context.Context) error {
 		return fmt.Errorf("make object store %s: %w", blobs, err)
 	}
 	return nil
+}
+
+// keepMore makes a stream that an earlier version made keep as much as this one does.
+func (b *Bus) keepMore(ctx context.Context, s stream) error {
+	made, err := b.js.Stream(ctx, s.name)
+	if err != nil {
+		return err
+	}
+	config := made.CachedInfo().Config
+	if config.MaxMsgsPerSubject >= s.newest {
+		return nil
+	}
+	config.MaxMsgsPerSubject = s.newest
+	_, err = b.js.UpdateStream(ctx, config)
+	return err
 }
 
 // stream returns the handle of the stream that a subject or filter belongs to.

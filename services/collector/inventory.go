@@ -21,7 +21,7 @@ const (
 	DefaultInventory = time.Hour
 	// wholeEvery is how long readers may have to follow changes before they find everything in one object.
 	wholeEvery = 24 * time.Hour
-	// wholeAfter is the same in records: the stream keeps the newest 1,000.
+	// wholeAfter is the same in records: the stream keeps the newest 5,000.
 	wholeAfter = 200
 	// maxMissing is how many missing parts are named; the others are counted.
 	maxMissing = 50

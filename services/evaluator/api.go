@@ -24,6 +24,7 @@ import (
 	"github.com/curfewhq/curfew/internal/bus"
 	"github.com/curfewhq/curfew/internal/event"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+	"github.com/curfewhq/curfew/services/evaluator/judge"
 )
 
 // apiFeed is the lane that API calls are recorded in.
@@ -98,18 +99,21 @@ func (a *api) allow(ctx context.Context, action, resource string, request proto.
 		return status.Errorf(codes.Internal, "encode request: %v", err)
 	}
 	now := time.Now()
-	known, _ := a.Catalog.Action(Self, apiFeed, action)
+	known, _ := a.Catalog.Action(judge.Self, apiFeed, action)
 	e := &curfewv1.Event{
 		// A call has no key of a vendor's: the process, the moment and a count tell it from every other.
-		Id:     event.ID(Self, fmt.Sprintf("%s-%d-%d", a.Holder, now.UnixNano(), a.calls.Add(1)), 0),
-		Tenant: a.Tenant, Source: Self, Feed: apiFeed, Time: timestamppb.New(now), Received: timestamppb.New(now),
+		Id:     event.ID(judge.Self, fmt.Sprintf("%s-%d-%d", a.Holder, now.UnixNano(), a.calls.Add(1)), 0),
+		Tenant: a.Tenant, Source: judge.Self, Feed: apiFeed, Time: timestamppb.New(now), Received: timestamppb.New(now),
 		Action: action, Act: known.Act,
 		Actor:    &curfewv1.Actor{Type: curfewv1.ActorType_ACTOR_TYPE_SERVICE, Id: "admin", Name: "admin"},
 		Resource: &curfewv1.Resource{Path: event.Path("api", resource), Kind: "api", Name: resource},
 		Raw:      detail, RawDigest: event.Digest(detail),
 	}
-	judge, _ := a.judgeNow()
-	decision := judge.Decide(e)
+	by, err := a.knowledge.since(ctx, now)
+	if err != nil {
+		return status.Errorf(codes.Unavailable, "the call cannot be judged yet: %v", err)
+	}
+	decision := by.Decide(e)
 	e.Outcome = &curfewv1.Outcome{Status: curfewv1.OutcomeStatus_OUTCOME_STATUS_SUCCESS}
 	allowed := decision.GetVerdict() == curfewv1.Verdict_VERDICT_ALLOWED
 	if !allowed {
@@ -127,10 +131,10 @@ func (a *api) allow(ctx context.Context, action, resource string, request proto.
 // record appends a call to its lane. Every replica writes to the one lane, so a write that another replica's came
 // before is made again behind that.
 func (a *api) record(ctx context.Context, e *curfewv1.Event) error {
-	subject := bus.EventSubject(a.Tenant, Self, apiFeed)
+	subject := bus.EventSubject(a.Tenant, judge.Self, apiFeed)
 	for {
 		batch := &curfewv1.EventBatch{
-			Format: bus.Format, Tenant: a.Tenant, Source: Self, Feed: apiFeed, Received: e.GetReceived(),
+			Format: bus.Format, Tenant: a.Tenant, Source: judge.Self, Feed: apiFeed, Received: e.GetReceived(),
 			Events: []*curfewv1.Event{e}, Records: 1,
 		}
 		last, err := a.Bus.Last(ctx, subject)

@@ -60,7 +60,7 @@ func benchEvaluator(b *testing.B, on *bus.Bus) *evaluator {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return &evaluator{Options: o, policies: policies}
+	return newEvaluator(b, o, policies)
 }
 
 func fill(b *testing.B, on *bus.Bus, events []*curfewv1.Event, size int) {
@@ -143,7 +143,7 @@ func (l *lane) copy(ctx context.Context) error {
 		}
 		answer := answers[len(batch.GetEvents())]
 		if answer == nil {
-			answer, _, _ = l.decide(batch)
+			answer, _, _ = l.decide(l.knowledge.now(), batch)
 			answers[len(batch.GetEvents())] = answer
 		}
 		for i, e := range batch.GetEvents() {
@@ -153,46 +153,4 @@ func (l *lane) copy(ctx context.Context) error {
 		last, err = l.Bus.Append(ctx, bus.DecisionSubject(l.Tenant, l.source, l.feed), last, answer)
 		return err
 	})
-}
-
-// BenchmarkEnforce is one question to Casbin over the rows that can matter, and beside it over all rows: what a plain
-// enforcer does.
-func BenchmarkEnforce(b *testing.B) {
-	cat, err := catalog.Load()
-	if err != nil {
-		b.Fatal(err)
-	}
-	policy, err := ReadPolicy(exampleDir, cat)
-	if err != nil {
-		b.Fatal(err)
-	}
-	q := request{sub: "person:sam", dom: "main", obj: "google_workspace/file/1-customer-export", class: "pii.contact", act: "read"}
-	for name, ask := range map[string]func(request) (bool, *curfewv1.Row, error){"candidates": policy.enforcer.enforce, "all-rows": policy.enforcer.askAll} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if allowed, _, err := ask(q); err != nil || !allowed {
-					b.Fatal(allowed, err)
-				}
-			}
-		})
-	}
-}
-
-// BenchmarkDecide is one decision with all that goes into its record.
-func BenchmarkDecide(b *testing.B) {
-	cat, err := catalog.Load()
-	if err != nil {
-		b.Fatal(err)
-	}
-	policy, err := ReadPolicy(exampleDir, cat)
-	if err != nil {
-		b.Fatal(err)
-	}
-	judge := &Judge{Catalog: cat, Tenant: "main", Policies: func(time.Time) (*Policy, time.Time) { return policy, time.Time{} }}
-	events := benchEvents(1000)
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		judge.Evaluate(events[i%len(events)])
-	}
 }

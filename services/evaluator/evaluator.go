@@ -18,11 +18,7 @@ import (
 	"github.com/curfewhq/curfew/internal/bus"
 	"github.com/curfewhq/curfew/internal/catalog"
 	"github.com/curfewhq/curfew/internal/telemetry"
-	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
-
-// Self is the source of the events that Curfew's own API calls are.
-const Self = "curfew"
 
 // leaseLength is how long a lane waits for a judge that has died.
 const leaseLength = 10 * time.Second
@@ -62,12 +58,16 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	e := &evaluator{Options: o, policies: policies, pseudonyms: key}
-	if o.Ready != nil {
-		o.Ready()
-	}
+	e := &evaluator{Options: o, policies: policies, knowledge: openKnowledge(o.Bus, policies, o.Tenant, key, o.Log)}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return policies.watch(ctx) })
+	group.Go(func() error { return e.knowledge.follow(ctx) })
+	group.Go(func() error {
+		if _, err := e.knowledge.since(ctx, time.Now()); err == nil && o.Ready != nil {
+			o.Ready()
+		}
+		return nil
+	})
 	group.Go(func() error { return e.judgeLanes(ctx) })
 	if o.API != nil {
 		group.Go(func() error { return e.serve(ctx) })
@@ -77,15 +77,8 @@ func Run(ctx context.Context, o Options) error {
 
 type evaluator struct {
 	Options
-	policies   *policies
-	pseudonyms []byte
-}
-
-// judgeNow is a judge by the revisions known at this moment, and the basis that its decisions rest on: both of the same
-// moment, or the basis would say what was not so.
-func (e *evaluator) judgeNow() (*Judge, *curfewv1.Basis) {
-	revisions := e.policies.now()
-	return &Judge{Catalog: e.Catalog, Tenant: e.Tenant, Pseudonyms: e.pseudonyms, Policies: revisions.at}, revisions.basis()
+	policies  *policies
+	knowledge *knowledge
 }
 
 // judgeLanes finds the tenant's lanes, and those to come, and keeps a judge at each.

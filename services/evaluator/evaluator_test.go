@@ -22,11 +22,34 @@ import (
 
 	"github.com/curfewhq/curfew/internal/bus"
 	"github.com/curfewhq/curfew/internal/bus/bustest"
+	"github.com/curfewhq/curfew/internal/catalog"
 	"github.com/curfewhq/curfew/internal/telemetry"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+	"github.com/curfewhq/curfew/services/evaluator/judge"
 )
 
 const testToken = "0123456789abcdef0123456789abcdef"
+
+var morning = time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+
+func loadCatalog(t testing.TB) *catalog.Catalog {
+	t.Helper()
+	cat, err := catalog.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cat
+}
+
+// driveEvent is somebody's act on a file with customers' addresses, now.
+func driveEvent(email, action, act string) *curfewv1.Event {
+	now := timestamppb.Now()
+	return &curfewv1.Event{
+		Id: "google_workspace:1", Tenant: "main", Source: "google_workspace", Feed: "drive", Action: action, Act: act, Time: now, Received: now,
+		Actor:    &curfewv1.Actor{Type: curfewv1.ActorType_ACTOR_TYPE_PERSON, Id: "1001", Email: email},
+		Resource: &curfewv1.Resource{Path: "file/1-customer-export", Kind: "file", Name: "November"},
+	}
+}
 
 func options(t testing.TB, b *bus.Bus, holder string) Options {
 	return Options{
@@ -53,6 +76,23 @@ func start(t *testing.T, o Options) (stop func()) {
 	}
 	t.Cleanup(stop)
 	return stop
+}
+
+// newEvaluator is an evaluator that learns of links until the test ends, and judges nothing by itself.
+func newEvaluator(t testing.TB, o Options, policies *policies) *evaluator {
+	t.Helper()
+	e := &evaluator{Options: o, policies: policies, knowledge: openKnowledge(o.Bus, policies, o.Tenant, []byte("key"), o.Log)}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = e.knowledge.follow(ctx) // it ends with ctx
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	return e
 }
 
 // feed appends batches of the given sizes to one lane and returns how many events it has.
@@ -172,14 +212,18 @@ func TestAZombieChangesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	zombie := &lane{evaluator: &evaluator{Options: o, policies: policies}, source: "google_workspace", feed: "drive"}
+	zombie := &lane{evaluator: newEvaluator(t, o, policies), source: "google_workspace", feed: "drive"}
 	start(t, options(t, b, "owner"))
 	decided(t, b, n)
 	first, err := b.At(t.Context(), bus.All("event"), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := zombie.settle(t.Context(), bus.DecisionSubject("main", "google_workspace", "drive"), 0, zombie.consider(first)); !errors.Is(err, bus.ErrConflict) {
+	considered, err := zombie.consider(t.Context(), arrival{first, time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := zombie.settle(t.Context(), bus.DecisionSubject("main", "google_workspace", "drive"), 0, considered); !errors.Is(err, bus.ErrConflict) {
 		t.Fatalf("got %v, want ErrConflict", err)
 	}
 	decided(t, b, n)
@@ -280,7 +324,7 @@ func TestQuery(t *testing.T) {
 	}
 	// Every call above is an event of source curfew, and judged.
 	api := map[string]int{}
-	if err := b.Read(t.Context(), bus.EventSubject("main", Self, "api"), bus.From{}, func(m bus.Message) error {
+	if err := b.Read(t.Context(), bus.EventSubject("main", judge.Self, "api"), bus.From{}, func(m bus.Message) error {
 		batch := new(curfewv1.EventBatch)
 		if err := m.Decode(batch); err != nil {
 			return err
@@ -318,12 +362,12 @@ func TestCallersAreProvenAndAllowed(t *testing.T) {
 func TestACallThePolicyDeniesIsRecordedToo(t *testing.T) {
 	b := bustest.New(t)
 	dir := t.TempDir()
-	writeFile(t, dir, policyFile, "p, role:anyone, *, *, level:low, *, allow\n")
+	writeFile(t, dir, "policy.csv", "p, role:anyone, *, *, level:low, *, allow\n")
 	conn, ctx := dialAPI(t, b, func(o *Options) { o.PolicyDir = dir })
 	if _, _, err := query(t, ctx, conn, &curfewv1.QueryDecisionsRequest{}); status.Code(err) != codes.PermissionDenied {
 		t.Fatalf("got %v, want PermissionDenied", err)
 	}
-	m, err := b.Last(t.Context(), bus.EventSubject("main", Self, "api"))
+	m, err := b.Last(t.Context(), bus.EventSubject("main", judge.Self, "api"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/curfewhq/curfew/internal/bus"
 	"github.com/curfewhq/curfew/internal/event"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
-	"github.com/curfewhq/curfew/services/evaluator/detection"
+	"github.com/curfewhq/curfew/services/evaluator/judge"
 )
 
 // lane judges one feed. Where it stands is not kept apart: it is the event sequence in the newest decision batch, so a
@@ -49,18 +49,34 @@ func (l *lane) judge(ctx context.Context) (progressed bool, err error) {
 		}
 	}
 	// Judging takes the cores and writing waits for the disk, so the next batch is judged while one is written.
+	arrivals := make(chan arrival, 16)
 	judgedBatches := make(chan *considered, 1)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		defer close(judgedBatches)
+		defer close(arrivals)
 		return l.Bus.Follow(ctx, bus.EventSubject(l.Tenant, l.source, l.feed), bus.From{After: judged}, func(message bus.Message) error {
 			select {
-			case judgedBatches <- l.consider(message):
+			case arrivals <- arrival{message, time.Now()}:
 				return nil
 			case <-ctx.Done():
 				return ctx.Err()
 			}
 		})
+	})
+	group.Go(func() error {
+		defer close(judgedBatches)
+		for message := range arrivals {
+			c, err := l.consider(ctx, message)
+			if err != nil {
+				return err
+			}
+			select {
+			case judgedBatches <- c:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
 	})
 	group.Go(func() error {
 		for c := range judgedBatches {
@@ -108,16 +124,23 @@ type considered struct {
 	raw        []byte
 }
 
-// consider judges one event batch.
-func (l *lane) consider(message bus.Message) *considered {
+// consider judges one event batch by all that was stored before it came, what it tells itself included.
+func (l *lane) consider(ctx context.Context, message arrival) (*considered, error) {
 	c := &considered{batch: new(curfewv1.EventBatch)}
 	if c.unreadable = message.Decode(c.batch); c.unreadable != nil {
 		// The lane must go on behind a batch that cannot be read; it will be whole among the dead letters.
 		c.batch, c.raw = &curfewv1.EventBatch{Received: timestamppb.New(message.Time)}, message.Data
 	}
-	c.answer, c.findings, c.failures = l.decide(c.batch)
+	if err := l.tell(ctx, message.Sequence, c.batch); err != nil {
+		return nil, err
+	}
+	by, err := l.knowledge.since(ctx, message.at)
+	if err != nil {
+		return nil, err
+	}
+	c.answer, c.findings, c.failures = l.decide(by, c.batch)
 	c.answer.EventSequence, c.answer.EventDigest = message.Sequence, message.Digest()
-	return c
+	return c, nil
 }
 
 // settle writes what was judged. The findings are on disk before the decisions and the decisions end the matter: what
@@ -163,11 +186,10 @@ type failure struct {
 }
 
 // decide judges a batch on all cores. The order of decisions and findings is that of the events.
-func (l *lane) decide(batch *curfewv1.EventBatch) (*curfewv1.DecisionBatch, []*curfewv1.Finding, []failure) {
+func (l *lane) decide(by *picture, batch *curfewv1.EventBatch) (*curfewv1.DecisionBatch, []*curfewv1.Finding, []failure) {
 	events := batch.GetEvents()
-	judge, basis := l.judgeNow()
 	answer := &curfewv1.DecisionBatch{
-		Format: bus.Format, Tenant: l.Tenant, Source: l.source, Feed: l.feed, Basis: basis,
+		Format: bus.Format, Tenant: l.Tenant, Source: l.source, Feed: l.feed, Basis: by.basis,
 		Decisions: make([]*curfewv1.Decision, len(events)), Coverage: batch.GetCoverage(),
 		DeadLetters: uint32(len(batch.GetDeadLetters())), Received: batch.GetReceived(),
 	}
@@ -178,7 +200,7 @@ func (l *lane) decide(batch *curfewv1.EventBatch) (*curfewv1.DecisionBatch, []*c
 	for from := 0; from < len(events); from += share {
 		workers.Go(func() {
 			for i := from; i < min(from+share, len(events)); i++ {
-				answer.Decisions[i], found[i], failed[i] = l.judge1(judge, events[i])
+				answer.Decisions[i], found[i], failed[i] = l.judge1(by.Judge, events[i])
 			}
 		})
 	}
@@ -195,7 +217,7 @@ func (l *lane) decide(batch *curfewv1.EventBatch) (*curfewv1.DecisionBatch, []*c
 }
 
 // judge1 is Evaluate that survives a panic: one hostile event must not stop a lane for ever.
-func (l *lane) judge1(judge *Judge, e *curfewv1.Event) (d *curfewv1.Decision, findings []*curfewv1.Finding, err error) {
+func (l *lane) judge1(by *judge.Judge, e *curfewv1.Event) (d *curfewv1.Decision, findings []*curfewv1.Finding, err error) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
 			err = fmt.Errorf("judge event: %v", panicked)
@@ -206,22 +228,8 @@ func (l *lane) judge1(judge *Judge, e *curfewv1.Event) (d *curfewv1.Decision, fi
 			}
 		}
 	}()
-	d, findings = judge.Evaluate(e)
+	d, findings = by.Evaluate(e)
 	return d, findings, nil
-}
-
-// Evaluate decides one event and asks every detection about it.
-func (j *Judge) Evaluate(e *curfewv1.Event) (*curfewv1.Decision, []*curfewv1.Finding) {
-	d := j.Decide(e)
-	if d.GetVerdict() != curfewv1.Verdict_VERDICT_VIOLATION {
-		return d, nil
-	}
-	policy, _ := j.Policies(e.GetTime().AsTime())
-	in := detection.Input{Event: e, Decision: d}
-	for _, class := range d.GetClasses() {
-		in.Sensitivity = max(in.Sensitivity, policy.classes.sensitivity(class))
-	}
-	return d, detection.Ask(in)
 }
 
 func (l *lane) count(batch *curfewv1.EventBatch, answer *curfewv1.DecisionBatch, findings []*curfewv1.Finding) {

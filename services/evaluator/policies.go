@@ -19,6 +19,7 @@ import (
 	"github.com/curfewhq/curfew/internal/bus"
 	"github.com/curfewhq/curfew/internal/catalog"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+	"github.com/curfewhq/curfew/services/evaluator/judge"
 )
 
 // notice is how long before it comes into force a revision is stored, so that every replica has it in time.
@@ -42,18 +43,18 @@ type revisions []revision
 type revision struct {
 	number uint64
 	from   time.Time
-	policy *Policy
+	policy *judge.Policy
 }
 
 // openPolicies loads every revision, and makes the configured folder the newest one if it is not.
 func openPolicies(ctx context.Context, o Options) (*policies, error) {
 	p := &policies{bus: o.Bus, catalog: o.Catalog, tenant: o.Tenant, log: o.Log}
-	var configured *Policy
+	var configured *judge.Policy
 	var err error
 	if o.PolicyDir == "" {
-		configured, err = StandardPolicy(o.Catalog)
+		configured, err = judge.StandardPolicy(o.Catalog)
 	} else {
-		configured, err = ReadPolicy(o.PolicyDir, o.Catalog)
+		configured, err = judge.ReadPolicy(o.PolicyDir, o.Catalog)
 	}
 	if err != nil {
 		return nil, err
@@ -112,7 +113,7 @@ func (p *policies) add(value []byte) error {
 	if err := proto.Unmarshal(value, stored); err != nil {
 		return fmt.Errorf("decode policy revision: %w", err)
 	}
-	policy, err := newPolicy(stored.GetFiles(), p.catalog)
+	policy, err := judge.NewPolicy(stored.GetFiles(), p.catalog)
 	if err != nil {
 		return fmt.Errorf("load policy revision %d: %w", stored.GetNumber(), err)
 	}
@@ -123,14 +124,14 @@ func (p *policies) add(value []byte) error {
 }
 
 // store makes policy the next revision. bus.ErrConflict means that another replica made one first.
-func (p *policies) store(ctx context.Context, policy *Policy, author, reason string, from time.Time) error {
+func (p *policies) store(ctx context.Context, policy *judge.Policy, author, reason string, from time.Time) error {
 	number := uint64(1)
 	if newest := p.newest(); newest != nil {
 		number = newest.number + 1
 	}
 	value, err := proto.MarshalOptions{Deterministic: true}.Marshal(&curfewv1.PolicyRevision{
 		Format: bus.Format, Number: number, Digest: policy.Digest(), Author: author, Reason: reason,
-		From: timestamppb.New(from), Files: policy.files,
+		From: timestamppb.New(from), Files: policy.Files(),
 	})
 	if err != nil {
 		return fmt.Errorf("encode policy revision: %w", err)
@@ -173,7 +174,7 @@ func (p *policies) now() revisions {
 
 // at returns the policy in force at a time, the first for a time before it, and when the first came into force. There is
 // always one: an evaluator makes it before it judges.
-func (r revisions) at(t time.Time) (*Policy, time.Time) {
+func (r revisions) at(t time.Time) (*judge.Policy, time.Time) {
 	for i := len(r) - 1; i > 0; i-- {
 		if !t.Before(r[i].from) {
 			return r[i].policy, r[0].from

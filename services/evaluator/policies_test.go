@@ -23,7 +23,7 @@ func writeFile(t testing.TB, dir, name, content string) {
 func TestRevisions(t *testing.T) {
 	b := bustest.New(t)
 	dir := t.TempDir()
-	writeFile(t, dir, policyFile, "p, role:anyone, *, *, level:low, *, allow\n")
+	writeFile(t, dir, "policy.csv", "p, role:anyone, *, *, level:low, *, allow\n")
 	o := options(t, b, "one")
 	o.PolicyDir = dir
 	begin := time.Now()
@@ -34,7 +34,7 @@ func TestRevisions(t *testing.T) {
 	if same, err := openPolicies(t.Context(), o); err != nil || same.newest().number != 1 {
 		t.Fatalf("an unchanged folder must make no revision: got %+v, %v", same.newest(), err)
 	}
-	writeFile(t, dir, policyFile, "p, role:anyone, *, *, level:low, read, allow\n")
+	writeFile(t, dir, "policy.csv", "p, role:anyone, *, *, level:low, read, allow\n")
 	// Three replicas find the change at once.
 	var group sync.WaitGroup
 	for range 3 {

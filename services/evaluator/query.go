@@ -19,6 +19,7 @@ import (
 	"github.com/curfewhq/curfew/internal/bus"
 	"github.com/curfewhq/curfew/internal/catalog"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+	"github.com/curfewhq/curfew/services/evaluator/judge"
 )
 
 // integrity is what an answer says of itself until the log is hashed.
@@ -41,7 +42,7 @@ func (a *api) QueryDecisions(request *curfewv1.QueryDecisionsRequest, stream grp
 	from := bus.From{}
 	if request.GetFrom() != nil {
 		// A decision is stored after its event happened, but for clocks that differ.
-		from.Time = earlier(request.GetFrom().AsTime(), time.Now()).Add(-maxSkew)
+		from.Time = earlier(request.GetFrom().AsTime(), time.Now()).Add(-judge.MaxSkew)
 	}
 	header, err := a.survey(ctx, request, filter, from)
 	if err != nil {
@@ -91,16 +92,7 @@ func wanted(q *curfewv1.QueryDecisionsRequest, d *curfewv1.Decision, received *t
 		q.GetPerson() != "" && !about(q.GetPerson(), d) {
 		return false
 	}
-	return within(placed(d.GetTime(), received), q.GetFrom(), q.GetUntil())
-}
-
-// placed is where in time a decision is looked for: at its event's time, or where that is unknown or not to be believed
-// at its receipt.
-func placed(at, received *timestamppb.Timestamp) *timestamppb.Timestamp {
-	if at == nil || at.AsTime().Before(earliest) || at.AsTime().After(received.AsTime().Add(maxSkew)) {
-		return received
-	}
-	return at
+	return within(judge.Placed(d.GetTime(), received), q.GetFrom(), q.GetUntil())
 }
 
 // about is whether a decision concerns a person, given by the subject or its bare id.
@@ -142,7 +134,7 @@ func (a *api) survey(ctx context.Context, request *curfewv1.QueryDecisionsReques
 	for subject := range subjects {
 		_, source, feed, ok := bus.SplitLane(subject)
 		// Curfew's own calls come as they are made: nothing is read, so nothing can be missed.
-		if ok && source != Self && (request.GetSource() == "" || request.GetSource() == source) {
+		if ok && source != judge.Self && (request.GetSource() == "" || request.GetSource() == source) {
 			lanes[subject] = &coverage{source: source, feed: feed}
 		}
 	}
@@ -156,7 +148,7 @@ func (a *api) survey(ctx context.Context, request *curfewv1.QueryDecisionsReques
 			return nil
 		}
 		for _, d := range batch.GetDecisions() {
-			if d.GetPolicyDigest() != "" && within(placed(d.GetTime(), batch.GetReceived()), request.GetFrom(), request.GetUntil()) {
+			if d.GetPolicyDigest() != "" && within(judge.Placed(d.GetTime(), batch.GetReceived()), request.GetFrom(), request.GetUntil()) {
 				digests[d.GetPolicyDigest()] = true
 			}
 		}
@@ -226,7 +218,7 @@ func wantedFinding(q *curfewv1.ListFindingsRequest, f *curfewv1.Finding) bool {
 		q.GetPerson() != "" && !about(q.GetPerson(), f.GetDecision()) {
 		return false
 	}
-	return within(placed(f.GetTime(), f.GetEvent().GetReceived()), q.GetFrom(), q.GetUntil())
+	return within(judge.Placed(f.GetTime(), f.GetEvent().GetReceived()), q.GetFrom(), q.GetUntil())
 }
 
 // ExplainDecision judges a question.
@@ -234,7 +226,7 @@ func (a *api) ExplainDecision(ctx context.Context, request *curfewv1.ExplainDeci
 	if err := a.allow(ctx, "policy.explain", "policy", request); err != nil {
 		return nil, err
 	}
-	if !isTyped(request.GetSubject()) {
+	if !judge.IsTyped(request.GetSubject()) {
 		return nil, status.Errorf(codes.InvalidArgument, "subject %q has no type; write person:, app:, service:, unknown: or role: in front", request.GetSubject())
 	}
 	if !slices.Contains(catalog.Acts(), request.GetAct()) {
@@ -244,11 +236,14 @@ func (a *api) ExplainDecision(ctx context.Context, request *curfewv1.ExplainDeci
 	if request.GetTime() != nil {
 		at = request.GetTime().AsTime()
 	}
-	judge, basis := a.judgeNow()
-	answer, err := judge.Explain(request.GetSubject(), request.GetObject(), request.GetAct(), request.GetClasses(), at)
+	by, err := a.knowledge.since(ctx, time.Now())
+	if err != nil {
+		return nil, asStatus(err)
+	}
+	answer, err := by.Explain(request.GetSubject(), request.GetObject(), request.GetAct(), request.GetClasses(), at)
 	if err != nil {
 		return nil, status.Error(codes.FailedPrecondition, err.Error())
 	}
-	answer.Basis = basis
+	answer.Basis = by.basis
 	return answer, nil
 }

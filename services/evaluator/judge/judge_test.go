@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Curfew authors
 // SPDX-License-Identifier: Apache-2.0
 
-package evaluator
+package judge
 
 import (
 	"strings"
@@ -14,6 +14,9 @@ import (
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
+// exampleDir is the policy that ships as an example, from this folder.
+const exampleDir = "../../../deploy/example/policy"
+
 var morning = time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
 
 func exampleJudge(t testing.TB) *Judge {
@@ -23,7 +26,7 @@ func exampleJudge(t testing.TB) *Judge {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Judge{Catalog: cat, Tenant: "main", Pseudonyms: []byte("key"), Policies: revisions{{number: 1, from: morning, policy: policy}}.at}
+	return &Judge{Tenant: "main", Pseudonyms: []byte("key"), Policies: func(time.Time) (*Policy, time.Time) { return policy, morning }}
 }
 
 // driveEvent is somebody's act on a file with customers' addresses, half past nine.
@@ -171,7 +174,7 @@ func TestExplain(t *testing.T) {
 	for _, row := range answer.GetWouldAllow() {
 		would = append(would, row.GetText())
 	}
-	if got, want := strings.Join(held, " "), "role:support role:person role:staff role:anyone"; got != want {
+	if got, want := strings.Join(held, " "), "role:support role:person account:okta/00usam0000000000001 role:staff role:anyone"; got != want {
 		t.Errorf("held: got %q, want %q", got, want)
 	}
 	if got, want := strings.Join(would, "; "), "p, role:analyst, *, *, customer, export, allow; p, app:google_workspace/1076-address-book.apps.example.com, *, *, pii.contact, *, allow"; got != want {

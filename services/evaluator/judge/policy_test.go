@@ -1,17 +1,16 @@
 // SPDX-FileCopyrightText: The Curfew authors
 // SPDX-License-Identifier: Apache-2.0
 
-package evaluator
+package judge
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
-
-	"google.golang.org/protobuf/proto"
+	"time"
 
 	"github.com/curfewhq/curfew/internal/catalog"
+	"github.com/curfewhq/curfew/services/evaluator/enforcer"
 )
 
 func loadCatalog(t testing.TB) *catalog.Catalog {
@@ -30,71 +29,7 @@ func makePolicy(t testing.TB, files ...string) (*Policy, error) {
 	for i := 0; i < len(files); i += 2 {
 		byName[files[i]] = []byte(files[i+1])
 	}
-	return newPolicy(byName, loadCatalog(t))
-}
-
-// effects are Casbin's, each with the model's other parts.
-var effects = []string{
-	"some(where (p.eft == allow))",
-	"!some(where (p.eft == deny))",
-	"some(where (p.eft == allow)) && !some(where (p.eft == deny))",
-	"priority(p.eft) || deny",
-}
-
-// The candidates must not be visible: for random policies and requests, decision and row are those of Casbin over every
-// row.
-func TestCandidatesAreInvisible(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
-	pick := func(from ...string) string { return from[random.IntN(len(from))] }
-	subjects := []string{"person:a", "person:b", "app:okta/x", "unknown:okta/y", "role:anyone", "role:person", "role:r1", "role:r2", "role:r3"}
-	verdicts := map[bool]int{}
-	for round := range 120 {
-		effect := effects[round%len(effects)]
-		model := strings.Replace(string(mustStandardModel(t)), effects[2], effect, 1)
-		var csv strings.Builder
-		for range 1 + random.IntN(25) {
-			fmt.Fprintf(&csv, "p, %s, %s, %s, %s, %s, %s\n", pick(subjects...), pick("*", "main", "other"),
-				pick("*", "okta/*", "okta/app/1", "github/*"), pick("*", "admin", "customer", "pii.contact", "level:low", "level:high"),
-				pick("*", "read", "export"), pick("allow", "allow", "deny"))
-		}
-		for range random.IntN(8) {
-			fmt.Fprintf(&csv, "g, %s, %s\n", pick(subjects...), pick("role:r1", "role:r2", "role:r3"))
-		}
-		p, err := makePolicy(t, modelFile, model, policyFile, dropRepeats(csv.String()))
-		if err != nil {
-			t.Fatalf("%v in\n%s", err, csv.String())
-		}
-		if p.enforcer.candidates == nil {
-			t.Fatal("the shipped model's matcher must be one that candidates can be picked for")
-		}
-		for range 100 {
-			q := request{
-				sub: pick("person:a", "person:b", "person:c", "app:okta/x", "app:okta/z", "unknown:okta/y", "service:admin"), dom: pick("main", "third"),
-				obj: pick("okta/app/1", "okta/app/2", "github/org/x"), class: pick("admin", "pii.contact", "internal", "unclassified"), act: pick("read", "export", "share"),
-			}
-			got, gotRow, gotErr := p.enforcer.enforce(q)
-			want, wantRow, wantErr := p.enforcer.askAll(q)
-			if got != want || !proto.Equal(gotRow, wantRow) || (gotErr == nil) != (wantErr == nil) {
-				t.Fatalf("effect %s, request %+v: got %v by %v (%v), want %v by %v (%v), policy:\n%s", effect, q, got, gotRow, gotErr, want, wantRow, wantErr, csv.String())
-			}
-			verdicts[got]++
-		}
-	}
-	if verdicts[true] < 500 || verdicts[false] < 500 {
-		t.Fatalf("the requests are too much alike to show anything: %v", verdicts)
-	}
-}
-
-func dropRepeats(csv string) string {
-	seen := map[string]bool{}
-	var kept []string
-	for _, line := range strings.Split(csv, "\n") {
-		if !seen[line] {
-			kept = append(kept, line)
-		}
-		seen[line] = line != ""
-	}
-	return strings.Join(kept, "\n")
+	return NewPolicy(byName, loadCatalog(t))
 }
 
 func mustStandardModel(t testing.TB) []byte {
@@ -106,31 +41,16 @@ func mustStandardModel(t testing.TB) []byte {
 	return text
 }
 
-func TestAnyMatcherIsAnswered(t *testing.T) {
-	for name, matcher := range map[string]string{
-		"or":         `m = g(r.sub, p.sub) && keyMatch(r.obj, p.obj) && (r.act == p.act || p.act == "*") && g2(r.class, p.class)`,
-		"no subject": `m = r.act == p.act && keyMatch(r.obj, p.obj)`,
-		"negation":   `m = !(r.act == "export") && g(r.sub, p.sub)`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			model := string(mustStandardModel(t))
-			model = model[:strings.Index(model, "m = ")] + matcher + "\n"
-			p, err := makePolicy(t, modelFile, model, policyFile, "p, role:r1, *, okta/*, *, read, allow\ng, person:a, role:r1\n")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if p.enforcer.candidates != nil {
-				t.Fatal("no candidates may be picked for this matcher")
-			}
-			allowed, row, err := p.enforcer.enforce(request{sub: "person:a", dom: "main", obj: "okta/app/1", class: "internal", act: "read"})
-			if err != nil || !allowed || row.GetLine() != 1 {
-				t.Fatalf("got %v by %v, %v", allowed, row, err)
-			}
-			if allowed, _, err := p.enforcer.enforce(request{sub: "person:a", dom: "main", obj: "okta/app/1", class: "internal", act: "export"}); err != nil || allowed {
-				t.Fatalf("export: got %v, %v", allowed, err)
-			}
-		})
+// asks is whether a policy lets a subject act at a moment, with nothing known but the policy.
+func asks(t *testing.T, p *Policy, at time.Time, q enforcer.Request) bool {
+	t.Helper()
+	j := &Judge{Tenant: "main", Policies: func(time.Time) (*Policy, time.Time) { return p, time.Time{} }}
+	m := j.moment(p, at)
+	answer, err := p.enforcer.Decide(q, m.of(q.Sub, q.Dom).subject, m)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return answer.Allowed
 }
 
 func TestWhatCasbinGetsWrong(t *testing.T) {
@@ -140,11 +60,7 @@ func TestWhatCasbinGetsWrong(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		allowed, _, err := p.enforcer.enforce(request{sub: subject, dom: "main", obj: "okta/app/1", class: "admin", act: "administer"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return allowed
+		return asks(t, p, morning, enforcer.Request{Sub: subject, Dom: "main", Obj: "okta/app/1", Class: "admin", Act: "administer"})
 	}
 	t.Run("a subject named like a role does not hold it", func(t *testing.T) {
 		if ask(t, "p, role:it-admin, *, *, admin, *, allow\n", "person:role:it-admin") || ask(t, "p, role:it-admin, *, *, admin, *, allow\n", "unknown:okta/role:it-admin") {
@@ -170,7 +86,7 @@ func TestWhatCasbinGetsWrong(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if allowed, _, _ := p.enforcer.enforce(request{sub: "person:a", dom: "main", obj: "okta/app/*", class: "admin", act: "administer"}); allowed {
+		if asks(t, p, morning, enforcer.Request{Sub: "person:a", Dom: "main", Obj: "okta/app/*", Class: "admin", Act: "administer"}) {
 			t.Error("the object's star matched the row")
 		}
 	})

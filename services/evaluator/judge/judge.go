@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Curfew authors
 // SPDX-License-Identifier: Apache-2.0
 
-package evaluator
+package judge
 
 import (
 	"crypto/hmac"
@@ -10,16 +10,24 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/curfewhq/curfew/internal/catalog"
 	"github.com/curfewhq/curfew/internal/event"
+	"github.com/curfewhq/curfew/internal/temporal"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+	"github.com/curfewhq/curfew/services/evaluator/detection"
+	"github.com/curfewhq/curfew/services/evaluator/enforcer"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
+// Self is the source of the events that Curfew's own API calls are.
+const Self = "curfew"
+
 const (
-	// maxSkew is how far an event may be stamped ahead of its receipt before its time is not believed.
-	maxSkew = 5 * time.Minute
+	// MaxSkew is how far an event may be stamped ahead of its receipt before its time is not believed.
+	MaxSkew = 5 * time.Minute
 	// maxText bounds each text of a decision, in bytes, so that a batch of decisions always fits the bus. What is longer
 	// is cut and marked by a hash of the whole; the event holds it all.
 	maxText = 512
@@ -28,11 +36,9 @@ const (
 // earliest is the time before which no SaaS wrote an audit log: what is stamped earlier is a clock's or a field's zero.
 var earliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// Judge makes decisions. The same event, policies and pseudonym key give the same decision. It is immutable and safe
-// for concurrent use.
+// Judge makes decisions. The same event, policies, links and pseudonym key give the same decision. It must not be copied
+// once it is used, and is safe for concurrent use.
 type Judge struct {
-	// Catalog says what each action is.
-	Catalog *catalog.Catalog
 	// Tenant is Casbin's dom.
 	Tenant string
 	// Pseudonyms is the key under which e-mails that belong to nobody known become tokens in records.
@@ -40,6 +46,20 @@ type Judge struct {
 	// Policies returns the policy in force at a time, and when the first one came into force; a zero start means always.
 	// For a time before the start it is that first policy, by which people and objects are named and nothing is judged.
 	Policies func(time.Time) (policy *Policy, start time.Time)
+	// Known is the links between people, accounts, groups and roles, as far as they are known; nil = none are.
+	Known *temporal.Known
+
+	standings sync.Map // *Policy -> *standings
+}
+
+// moment is everybody's standing by a policy at a time.
+func (j *Judge) moment(policy *Policy, at time.Time) moment {
+	kept, known := j.standings.Load(policy)
+	if !known {
+		kept, _ = j.standings.LoadOrStore(policy, &standings{policy: policy, known: j.Known})
+	}
+	s, _ := kept.(*standings)
+	return moment{s, temporal.Nanos(at)}
 }
 
 // Decide judges one event by the policy in force at the event's own time. It always returns a decision; where none can
@@ -54,9 +74,12 @@ func (j *Judge) Decide(e *curfewv1.Event) *curfewv1.Decision {
 	if at.Before(start) && why == "" {
 		why = "no policy was in force then: the first came into force at " + start.UTC().Format(time.RFC3339)
 	}
-	action, known := j.Catalog.Action(e.GetSource(), e.GetFeed(), e.GetAction())
+	action, known := policy.catalog.Action(e.GetSource(), e.GetFeed(), e.GetAction())
+	if d.Act == "" {
+		d.Act = action.Act // the policy's own catalogue knows more than the collector's
+	}
 	object := Object(e)
-	subject := j.name(d, e, policy, action)
+	subject, doubt := j.name(d, e, policy, action, at)
 	d.Object = clip(j.pseudonymise(policy, object))
 	d.Classes = policy.classes.of(e, object, action)
 	if !at.Before(start) {
@@ -65,10 +88,13 @@ func (j *Judge) Decide(e *curfewv1.Event) *curfewv1.Decision {
 	switch {
 	case why != "":
 		d.Reason = why
-	case !known || e.GetAct() == "":
+	case !known || d.GetAct() == "":
 		d.Reason = fmt.Sprintf("the catalogue does not know the action %q, so it cannot be said what was done", d.GetAction())
 	default:
-		j.ask(d, policy, request{sub: subject, dom: j.Tenant, obj: object, act: e.GetAct()})
+		j.ask(d, j.moment(policy, at), enforcer.Request{Sub: subject, Dom: j.Tenant, Obj: object, Act: d.GetAct()})
+	}
+	if doubt != "" && d.GetVerdict() == curfewv1.Verdict_VERDICT_VIOLATION {
+		d.Verdict, d.Row, d.Links, d.Reason = curfewv1.Verdict_VERDICT_UNKNOWN, nil, nil, doubt
 	}
 	return d
 }
@@ -90,36 +116,53 @@ func placeTime(e *curfewv1.Event) (at time.Time, why string) {
 	if at.Before(earliest) {
 		return e.GetReceived().AsTime(), "the record is stamped " + at.Format(time.RFC3339) + ", before there were such logs"
 	}
-	if at.After(e.GetReceived().AsTime().Add(maxSkew)) {
+	if at.After(e.GetReceived().AsTime().Add(MaxSkew)) {
 		return e.GetReceived().AsTime(), "the record is stamped " + at.Format(time.RFC3339) + ", more than five minutes after it was received"
 	}
 	return at, ""
 }
 
-// name sets the decision's subject and person and returns the subject to judge.
-func (j *Judge) name(d *curfewv1.Decision, e *curfewv1.Event, policy *Policy, action catalog.Action) string {
-	d.Subject = j.subject(e.GetSource(), e.GetActor(), policy)
+// IsPlaced is whether it can be believed when the event happened.
+func IsPlaced(e *curfewv1.Event) bool {
+	_, why := placeTime(e)
+	return why == ""
+}
+
+// name sets the decision's subject and person and returns the subject to judge, and why it is not certain who that is.
+func (j *Judge) name(d *curfewv1.Decision, e *curfewv1.Event, policy *Policy, action catalog.Action, at time.Time) (subject, doubt string) {
+	d.Subject, doubt = j.subject(e.GetSource(), e.GetActor(), policy, at)
 	if action.App && (e.GetApp().GetId() != "" || e.GetApp().GetName() != "") {
 		app := e.GetApp().GetId()
 		if app == "" {
 			app = "name=" + e.GetApp().GetName()
 		}
-		d.Person, d.Subject = d.Subject, "app:"+e.GetSource()+"/"+j.appID(app)
+		d.Person, d.Subject, doubt = d.Subject, "app:"+e.GetSource()+"/"+j.appID(app), ""
 	}
 	if d.Subject == "" {
-		return "unknown:" + e.GetSource()
+		return "unknown:" + e.GetSource(), ""
 	}
 	d.Subject, d.Person = clip(d.Subject), clip(d.Person)
-	return d.Subject
+	return d.Subject, doubt
 }
 
-func (j *Judge) subject(source string, actor *curfewv1.Actor, policy *Policy) string {
+func (j *Judge) subject(source string, actor *curfewv1.Actor, policy *Policy, at time.Time) (subject, doubt string) {
 	if actor == nil {
-		return ""
+		return "", ""
 	}
-	if person, known := policy.identities.person(source, actor); known {
-		return "person:" + person
+	kind := actor.GetType()
+	o := policy.identities.owner(account{
+		source: source, id: actor.GetId(), name: actor.GetName(), email: actor.GetEmail(),
+		person: kind != curfewv1.ActorType_ACTOR_TYPE_APP && kind != curfewv1.ActorType_ACTOR_TYPE_SERVICE,
+	}, temporal.Nanos(at), j.Known)
+	if o.person != "" {
+		return "person:" + o.person, o.doubt
 	}
+	return j.nobody(source, actor), o.doubt
+}
+
+// nobody is the subject for an actor that belongs to nobody known.
+func (j *Judge) nobody(source string, actor *curfewv1.Actor) string {
+	kind := actor.GetType()
 	id := actor.GetId()
 	if id == "" {
 		id = actor.GetEmail()
@@ -130,7 +173,6 @@ func (j *Judge) subject(source string, actor *curfewv1.Actor, policy *Policy) st
 	if id == "" {
 		return ""
 	}
-	kind := actor.GetType()
 	if kind == curfewv1.ActorType_ACTOR_TYPE_APP {
 		return "app:" + source + "/" + j.appID(id)
 	}
@@ -191,7 +233,7 @@ func (j *Judge) pseudonym(policy *Policy, name string) string {
 	if !strings.Contains(name, "@") {
 		return name
 	}
-	if person, known := policy.identities.byEmail(name); known {
+	if person := policy.identities.byEmail(name); person != "" {
 		return "person:" + person
 	}
 	return j.token(name)
@@ -200,38 +242,89 @@ func (j *Judge) pseudonym(policy *Policy, name string) string {
 // token stands in records for a name, the same for the same name under the same key.
 func (j *Judge) token(name string) string {
 	mac := hmac.New(sha256.New, j.Pseudonyms)
-	mac.Write([]byte(foldEmail(name)))
+	mac.Write([]byte(temporal.FoldEmail(name)))
 	return "~" + hex.EncodeToString(mac.Sum(nil)[:8])
 }
 
-// ask puts one question for each class, the most sensitive first, and takes the first no.
-func (j *Judge) ask(d *curfewv1.Decision, policy *Policy, q request) {
+// ask puts one question for each class, the most sensitive first, and takes the first that is not a yes.
+func (j *Judge) ask(d *curfewv1.Decision, m moment, q enforcer.Request) {
+	policy := m.policy
 	questions := d.Classes
-	if !policy.enforcer.classed {
+	if !policy.enforcer.Classed() {
 		questions = questions[:1]
 	}
+	s := m.of(q.Sub, q.Dom)
 	for i, class := range questions {
-		q.class = class
-		allowed, row, err := policy.enforcer.enforce(q)
-		if err != nil {
-			d.Verdict, d.Row, d.Reason = curfewv1.Verdict_VERDICT_UNKNOWN, nil, clip(err.Error())
+		q.Class = class
+		answer, err := policy.enforcer.Decide(q, s.subject, m)
+		switch {
+		case err != nil:
+			d.Verdict, d.Row, d.Links, d.Reason = curfewv1.Verdict_VERDICT_UNKNOWN, nil, nil, clip(err.Error())
 			return
-		}
-		if allowed && i > 0 {
+		case len(answer.Open) > 0:
+			j.setOpen(d, s.holding, policy, answer)
+			return
+		case answer.Allowed && i > 0:
 			continue // the most sensitive class has set row and reason already
 		}
-		d.Row, d.Links = row, policy.links(q.sub, row)
-		if allowed {
+		j.setRow(d, s.holding, policy, answer.Row)
+		if answer.Allowed {
 			d.Verdict, d.Reason = curfewv1.Verdict_VERDICT_ALLOWED, j.reasonAllowed(d, policy, class)
 			continue
 		}
 		d.Verdict, d.Reason = curfewv1.Verdict_VERDICT_VIOLATION, j.reasonDenied(d, policy, class)
 		if d.GetSubject() == "" {
 			d.Verdict, d.Row, d.Links = curfewv1.Verdict_VERDICT_UNKNOWN, nil, nil
-			d.Reason = fmt.Sprintf("the record names nobody, and not everybody may %s %s", q.act, class)
+			d.Reason = fmt.Sprintf("the record names nobody, and not everybody may %s %s", q.Act, class)
 		}
 		return
 	}
+}
+
+// setRow sets the row that decided and the way from the subject to the one whom it names.
+func (j *Judge) setRow(d *curfewv1.Decision, holding *temporal.Holding, policy *Policy, number int) {
+	d.Row, d.Links, d.GrantId = nil, nil, ""
+	if number < 0 {
+		return
+	}
+	d.Row = policy.rows[number].message()
+	d.Links = j.way(holding, policy, number)
+	for _, link := range d.GetLinks() {
+		if id := temporal.GrantID(link.GetOrigin()); id != "" {
+			d.GrantId = id
+		}
+	}
+}
+
+// way is the links from a subject to the one whom a row names, fit for a record.
+func (j *Judge) way(holding *temporal.Holding, policy *Policy, number int) []*curfewv1.Link {
+	column := slices.Index(policy.enforcer.Columns(), "sub")
+	if column < 0 {
+		return nil
+	}
+	way := holding.Way(policy.rows[number].fields[column])
+	for _, link := range way {
+		link.Holder, link.Held = clip(j.pseudonymise(policy, link.GetHolder())), clip(j.pseudonymise(policy, link.GetHeld()))
+	}
+	return way
+}
+
+// setOpen makes the verdict unknown, since links that are not certain would turn it.
+func (j *Judge) setOpen(d *curfewv1.Decision, holding *temporal.Holding, policy *Policy, answer enforcer.Answer) {
+	j.setRow(d, holding, policy, answer.Open[0])
+	d.Verdict, d.Row = curfewv1.Verdict_VERDICT_UNKNOWN, nil
+	without := "a violation"
+	if answer.Allowed {
+		without = "allowed"
+	}
+	d.Reason = fmt.Sprintf("it is %s without, and not with, what %s may have held then", without, orNobody(d.GetSubject()))
+	for _, link := range d.GetLinks() {
+		if link.GetUncertain() {
+			d.Reason = fmt.Sprintf("whether %s held %s then is not certain (%s), and the verdict hangs on it", link.GetHolder(), link.GetHeld(), link.GetOrigin())
+			break
+		}
+	}
+	d.Reason = clip(d.Reason)
 }
 
 func (j *Judge) reasonAllowed(d *curfewv1.Decision, policy *Policy, class string) string {
@@ -262,18 +355,6 @@ func orNobody(subject string) string {
 	return subject
 }
 
-// links is the way from the subject to the one whom the row names.
-func (p *Policy) links(subject string, row *curfewv1.Row) []*curfewv1.Link {
-	if row == nil {
-		return nil
-	}
-	fields := strings.Split(row.GetText(), ", ")
-	if len(fields) < 2 || fields[1] == subject {
-		return nil
-	}
-	return p.enforcer.roles.path(subject, fields[1])
-}
-
 // clip bounds a text of a record.
 func clip(text string) string {
 	if len(text) <= maxText {
@@ -283,56 +364,30 @@ func clip(text string) string {
 	return event.Clean(strings.ToValidUTF8(text[:maxText-len(mark)], "")) + mark
 }
 
-// Explain judges a question rather than an event, and returns besides every role the subject held and the rows that
-// would have allowed it, had it held theirs.
-func (j *Judge) Explain(subject, object, act string, classes []string, at time.Time) (*curfewv1.ExplainDecisionResponse, error) {
-	policy, start := j.Policies(at)
-	if at.Before(start) {
-		return nil, fmt.Errorf("no policy was in force at %s: the first came into force at %s", at.UTC().Format(time.RFC3339), start.UTC().Format(time.RFC3339))
+// Placed is where in time a decision is looked for: at its event's time, or where that is unknown or not to be believed at
+// its receipt.
+func Placed(at, received *timestamppb.Timestamp) *timestamppb.Timestamp {
+	if at == nil || at.AsTime().Before(earliest) || at.AsTime().After(received.AsTime().Add(MaxSkew)) {
+		return received
 	}
-	source, path, _ := strings.Cut(object, "/")
-	kind, _, _ := strings.Cut(path, "/")
-	if len(classes) == 0 {
-		e := &curfewv1.Event{Source: source, Resource: &curfewv1.Resource{Path: path, Kind: kind}}
-		classes = policy.classes.of(e, object, catalog.Action{})
-	}
-	for _, class := range classes {
-		if _, known := policy.classes.byID[class]; !known {
-			return nil, fmt.Errorf("class %q is not known", class)
-		}
-	}
-	d := &curfewv1.Decision{
-		Time: event.Timestamp(at), Source: source, Subject: subject, Dom: j.Tenant, Object: object, Act: act,
-		Classes: classes, PolicyDigest: policy.digest,
-	}
-	j.ask(d, policy, request{sub: subject, dom: j.Tenant, obj: object, act: act})
-	answer := &curfewv1.ExplainDecisionResponse{Decision: d}
-	policy.enforcer.roles.walk(subject, func(link *curfewv1.Link, _ []*curfewv1.Link) bool {
-		answer.Held = append(answer.Held, link)
-		return true
-	})
-	if d.GetVerdict() == curfewv1.Verdict_VERDICT_VIOLATION {
-		answer.WouldAllow = policy.wouldAllow(request{dom: j.Tenant, obj: object, act: act}, classes)
-	}
-	return answer, nil
+	return at
 }
 
-// wouldAllow is the rows that allow it to whomever they name. It asks the same model with each row's own subject.
-func (p *Policy) wouldAllow(q request, classes []string) []*curfewv1.Row {
-	var rows []*curfewv1.Row
-	for _, r := range p.rows {
-		if r.kind != "p" {
-			continue
-		}
-		q.sub = r.fields[0]
-		all := !slices.ContainsFunc(classes, func(class string) bool {
-			q.class = class
-			allowed, row, err := p.enforcer.enforce(q)
-			return err != nil || !allowed || row.GetLine() != uint32(r.line)
-		})
-		if all {
-			rows = append(rows, r.message())
-		}
+// Evaluate decides one event and asks every detection about it.
+func (j *Judge) Evaluate(e *curfewv1.Event) (*curfewv1.Decision, []*curfewv1.Finding) {
+	d := j.Decide(e)
+	if d.GetVerdict() != curfewv1.Verdict_VERDICT_VIOLATION {
+		return d, nil
 	}
-	return rows
+	policy, _ := j.Policies(e.GetTime().AsTime())
+	return d, detection.Ask(detection.Input{Event: e, Decision: d, Sensitivity: policy.Sensitivity(d)})
+}
+
+// Sensitivity is that of the most sensitive class of a decision, 0 to 5.
+func (p *Policy) Sensitivity(d *curfewv1.Decision) int {
+	most := 0
+	for _, class := range d.GetClasses() {
+		most = max(most, p.classes.sensitivity(class))
+	}
+	return most
 }

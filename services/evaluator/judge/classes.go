@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Curfew authors
 // SPDX-License-Identifier: Apache-2.0
 
-package evaluator
+package judge
 
 import (
 	"cmp"

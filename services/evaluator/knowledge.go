@@ -1,0 +1,225 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+package evaluator
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/curfewhq/curfew/internal/bus"
+	"github.com/curfewhq/curfew/internal/temporal"
+	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+	"github.com/curfewhq/curfew/services/evaluator/judge"
+)
+
+// The streams that links are learnt from, by the root of their subjects.
+var linkStreams = [...]string{inventoryRoot: "inventory", linksRoot: "link", grantsRoot: "grant"}
+
+const (
+	inventoryRoot = iota
+	linksRoot
+	grantsRoot
+)
+
+// reached is how far each of linkStreams has been folded.
+type reached [len(linkStreams)]uint64
+
+// knowledge is everything that judging rests on: the policy's revisions and the links, folded from the bus as they come.
+// Safe for concurrent use.
+type knowledge struct {
+	bus        *bus.Bus
+	tenant     string
+	pseudonyms []byte
+	policies   *policies
+	log        *slog.Logger
+
+	mu      sync.Mutex
+	fold    *temporal.Fold
+	reached reached
+	moved   chan struct{} // closed, and replaced, whenever reached grows
+	stale   bool          // picture does not show all that is folded
+	picture *picture
+	asked   time.Time // when the newest question began after which all that was stored is folded
+	asking  chan struct{}
+}
+
+// picture is a judge with the basis that its decisions rest on: both of one moment, or the basis would say what was not
+// so.
+type picture struct {
+	*judge.Judge
+	basis     *curfewv1.Basis
+	revisions int
+}
+
+func openKnowledge(b *bus.Bus, policies *policies, tenant string, pseudonyms []byte, log *slog.Logger) *knowledge {
+	return &knowledge{
+		bus: b, tenant: tenant, pseudonyms: pseudonyms, policies: policies, log: log,
+		fold: temporal.NewFold(), moved: make(chan struct{}), stale: true, asking: make(chan struct{}, 1),
+	}
+}
+
+// follow folds what is stored, and what comes, until ctx ends.
+func (k *knowledge) follow(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for i, root := range linkStreams {
+		group.Go(func() error {
+			for {
+				k.mu.Lock()
+				after := k.reached[i]
+				k.mu.Unlock()
+				err := k.bus.Follow(ctx, bus.All(root), bus.From{After: after}, func(m bus.Message) error { return k.take(ctx, i, m) })
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+				k.log.Warn("following links broke off; going on", "stream", root, "error", err)
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-time.After(time.Second):
+				}
+			}
+		})
+	}
+	return group.Wait()
+}
+
+// take folds one message. One that cannot be read would stop judging for ever: it is left out and said.
+func (k *knowledge) take(ctx context.Context, i int, m bus.Message) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if m.Sequence <= k.reached[i] {
+		return nil
+	}
+	if err := foldMessage(ctx, k.bus, k.fold, k.tenant, i, m); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		k.log.Error("links left out: the record cannot be read", "stream", linkStreams[i], "sequence", m.Sequence, "error", err)
+	}
+	k.reached[i], k.stale = m.Sequence, true
+	close(k.moved)
+	k.moved = make(chan struct{})
+	return nil
+}
+
+// foldMessage folds one message of one of linkStreams.
+func foldMessage(ctx context.Context, b *bus.Bus, fold *temporal.Fold, tenant string, i int, m bus.Message) error {
+	switch i {
+	case inventoryRoot:
+		record := new(curfewv1.Inventory)
+		if err := m.Decode(record); err != nil || record.GetTenant() != tenant {
+			return err
+		}
+		return fold.Inventory(record, func(object string) ([]byte, error) { return b.GetObject(ctx, object) })
+	case linksRoot:
+		batch := new(curfewv1.LinkBatch)
+		if err := m.Decode(batch); err != nil || batch.GetTenant() != tenant {
+			return err
+		}
+		fold.Told(batch)
+	default:
+		step := new(curfewv1.GrantStep)
+		if err := m.Decode(step); err != nil || step.GetGrant().GetTenant() != tenant {
+			return err
+		}
+		fold.Grant(step)
+	}
+	return nil
+}
+
+// now is a judge by all that is folded and all revisions known at this moment.
+func (k *knowledge) now() *picture {
+	revisions := k.policies.now()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.stale && k.picture.revisions == len(revisions) {
+		return k.picture
+	}
+	basis := revisions.basis()
+	basis.InventorySequence, basis.LinksSequence, basis.GrantsSequence = k.reached[inventoryRoot], k.reached[linksRoot], k.reached[grantsRoot]
+	k.picture = &picture{
+		Judge: &judge.Judge{Tenant: k.tenant, Pseudonyms: k.pseudonyms, Policies: revisions.at, Known: k.fold.Known()},
+		basis: basis, revisions: len(revisions),
+	}
+	k.stale = false
+	return k.picture
+}
+
+// since is now with everything that was stored before a moment in it, wherever it was stored: whoever judges what arrived
+// at that moment judges by all that came before.
+func (k *knowledge) since(ctx context.Context, arrived time.Time) (*picture, error) {
+	for {
+		k.mu.Lock()
+		fresh := k.asked.After(arrived)
+		k.mu.Unlock()
+		if fresh {
+			return k.now(), nil
+		}
+		select {
+		case k.asking <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		err := k.ask(ctx, arrived)
+		<-k.asking
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// ask finds how much there is and waits until it is folded, unless somebody did since.
+func (k *knowledge) ask(ctx context.Context, arrived time.Time) error {
+	k.mu.Lock()
+	done := k.asked.After(arrived)
+	k.mu.Unlock()
+	if done {
+		return nil
+	}
+	begun := time.Now()
+	var ends reached
+	for i, root := range linkStreams {
+		var err error
+		if ends[i], err = k.bus.End(ctx, root); err != nil {
+			return err
+		}
+	}
+	if err := k.policies.load(ctx); err != nil {
+		return err
+	}
+	if err := k.wait(ctx, ends); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	k.asked = begun
+	k.mu.Unlock()
+	return nil
+}
+
+// wait returns once the streams are folded up to ends.
+func (k *knowledge) wait(ctx context.Context, ends reached) error {
+	for {
+		k.mu.Lock()
+		behind, moved := "", k.moved
+		for i, end := range ends {
+			if k.reached[i] < end {
+				behind = linkStreams[i]
+			}
+		}
+		k.mu.Unlock()
+		if behind == "" {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for links of %s: %w", behind, ctx.Err())
+		}
+	}
+}
