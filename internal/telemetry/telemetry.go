@@ -29,6 +29,7 @@ type Metrics struct {
 	observed  *prometheus.GaugeVec
 	entries   *prometheus.GaugeVec
 	decisions *prometheus.CounterVec
+	confirmed *prometheus.CounterVec
 	findings  *prometheus.CounterVec
 	behind    *prometheus.GaugeVec
 	alerts    *prometheus.CounterVec
@@ -59,6 +60,7 @@ func NewMetrics() *Metrics {
 	m.entries = gauge("collector_inventory_entries", "Things known of a source.", "source", "kind")
 	m.decisions = counter("evaluator_decisions_total", "Decisions written.", "source", "verdict")
 	m.findings = counter("evaluator_findings_total", "Findings written.", "detection")
+	m.confirmed = counter("evaluator_confirmed_total", "Decisions that Casbin was asked about again over every row; a mismatch must never be.", "result")
 	m.behind = gauge("evaluator_behind_seconds", "From the receipt of the newest judged batch to its decisions.", "source", "feed")
 	m.alerts = counter("notifier_alerts_total", "Alerts by what became of them.", "receiver", "state")
 	m.dead = counter("dead_letters_total", "Records and messages that could not be processed.", "service", "reason")
@@ -93,6 +95,10 @@ func (m *Metrics) Observed(source, kind string, entries int, whole bool) {
 
 // Decided counts one decision.
 func (m *Metrics) Decided(source, verdict string) { m.decisions.WithLabelValues(source, verdict).Inc() }
+
+// Confirmed counts one decision that Casbin was asked about again over every row: "same", "mismatch", which must never be,
+// or "skipped", since too many waited.
+func (m *Metrics) Confirmed(result string) { m.confirmed.WithLabelValues(result).Inc() }
 
 // Found counts one finding.
 func (m *Metrics) Found(detection string) { m.findings.WithLabelValues(detection).Inc() }

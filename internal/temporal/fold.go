@@ -4,6 +4,7 @@
 package temporal
 
 import (
+	"slices"
 	"strings"
 
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
@@ -16,6 +17,7 @@ type Fold struct {
 	dirty    map[string][]Link // holders whose links the relation does not show yet
 	lanes    map[lane]*observed
 	told     map[string]*reports // by source
+	changed  int64               // see Changed
 }
 
 // lane is one kind of inventory of one source.
@@ -23,7 +25,7 @@ type lane struct{ source, kind string }
 
 // NewFold is a fold of nothing.
 func NewFold() *Fold {
-	return &Fold{relation: NewRelation(), dirty: map[string][]Link{}, lanes: map[lane]*observed{}, told: map[string]*reports{}}
+	return &Fold{relation: NewRelation(), dirty: map[string][]Link{}, lanes: map[lane]*observed{}, told: map[string]*reports{}, changed: End}
 }
 
 // Relation is everything folded so far.
@@ -38,10 +40,10 @@ func (f *Fold) Relation() *Relation {
 // Since is from when an inventory is known: the end of its first whole reading; ok is false where there was none.
 func (f *Fold) Since(source, kind string) (at int64, ok bool) {
 	o := f.lanes[lane{source, kind}]
-	if o == nil || len(o.whole) == 0 {
+	if o == nil || o.since() == End {
 		return 0, false
 	}
-	return o.whole[0].until, true
+	return o.since(), true
 }
 
 // grantOrigin begins the origin of every link that a grant gave.
@@ -60,18 +62,23 @@ func GrantID(origin string) string {
 func (f *Fold) Grant(step *curfewv1.GrantStep) {
 	g := step.GetGrant()
 	origin := grantOrigin + g.GetId()
+	link, counts := grantLink(g, origin)
+	link.Known = Nanos(step.GetTime().AsTime())
 	links := f.links(g.GetSubject())
 	next := make([]Link, 0, len(links)+1)
-	for _, link := range links {
-		if link.Origin != origin {
-			next = append(next, link)
+	for _, old := range links {
+		switch {
+		case old.Origin != origin:
+			next = append(next, old)
+		case old.Held == link.Held && old.From == link.From && old.Until == link.Until:
+			link.Known = old.Known // the step says nothing new of it
 		}
 	}
-	if link, counts := grantLink(g, origin); counts {
-		link.Known = Nanos(step.GetTime().AsTime())
-		next = append(next, link)
+	if counts {
+		at, _ := slices.BinarySearchFunc(next, link, compare)
+		next = slices.Insert(next, at, link)
 	}
-	f.dirty[g.GetSubject()] = next
+	f.set(g.GetSubject(), next)
 }
 
 // grantLink is what a grant gives, if it ever does.
@@ -82,6 +89,9 @@ func grantLink(g *curfewv1.Grant, origin string) (link Link, counts bool) {
 		return Link{}, false
 	default:
 		// From its approval on a grant counts by its times alone: the state says how far giving and taking it are.
+	}
+	if g.GetFrom() == nil || g.GetExpiresAt() == nil {
+		return Link{}, false
 	}
 	link = Link{Held: g.GetRole(), From: Nanos(g.GetFrom().AsTime()), Until: Nanos(g.GetExpiresAt().AsTime()), Origin: origin}
 	if g.GetEndedAt() != nil {
@@ -110,7 +120,7 @@ func (f *Fold) renew(holders map[string]bool) {
 		for _, o := range f.lanes {
 			next = append(next, o.links(holder)...)
 		}
-		sortLinks(next)
-		f.dirty[holder] = next
+		slices.SortFunc(next, compare)
+		f.set(holder, next)
 	}
 }

@@ -20,42 +20,35 @@ type Holding struct {
 
 	steps []step
 	index map[string]int32 // of steps; nil while they are few
+	all   []step           // the steps over all links, where the ways of the uncertain ones lie; nil without any
 }
 
 // step is one thing held, with the link that gave it.
 type step struct {
 	name      string
 	link      *Link
-	by        int32 // the step that holds the link
+	by        int32 // the step that holds the link: of all where this one is uncertain, else of steps
 	hops      int32
 	uncertain bool // some link on every way here is
 }
 
 // Hold walks the links of the sources from a name, as far as Casbin's role manager would. What is reached by certain links
-// alone comes first, nearest first; then what is reached only through uncertain ones.
+// alone comes first, nearest first; then, nearest first, what is reached only through uncertain ones.
 func Hold(name, dom string, at int64, sources ...Source) *Holding {
 	h := &Holding{From: Start, Until: End, steps: make([]step, 1, 8)}
 	h.steps[0] = step{name: name}
-	doubt := h.walk(dom, at, sources, false)
-	if !doubt {
+	if doubt := h.walk(dom, at, sources, false); !doubt {
 		return h
 	}
 	// Once more over all links: what this reaches and the first walk did not is uncertain.
-	all := &Holding{From: Start, Until: End, steps: []step{{name: name}}}
+	all := &Holding{From: h.From, Until: h.Until, steps: []step{{name: name}}}
 	all.walk(dom, at, sources, true)
-	h.From, h.Until = max(h.From, all.From), min(h.Until, all.Until)
-	certain := int32(len(h.steps))
-	place := make([]int32, len(all.steps))
-	for i, s := range all.steps {
-		if i == 0 {
-			continue
+	h.From, h.Until, h.all = all.From, all.Until, all.steps
+	for i := range all.steps {
+		s := &all.steps[i]
+		if s.uncertain = true; h.find(s.name) < 0 {
+			h.add(*s)
 		}
-		if known := h.find(s.name); known >= 0 && known < certain {
-			place[i] = known
-			continue
-		}
-		place[i] = int32(len(h.steps))
-		h.add(step{name: s.name, link: s.link, by: place[s.by], hops: s.hops, uncertain: true})
 	}
 	return h
 }
@@ -68,9 +61,13 @@ func (h *Holding) walk(dom string, at int64, sources []Source, all bool) (doubt 
 		}
 		holder, hops := h.steps[i].name, h.steps[i].hops
 		for _, source := range sources {
-			links := source.Links(holder)
+			links, ordered := source.Links(holder), isOrdered(source)
 			for j := range links {
 				link := &links[j]
+				if ordered && link.Until <= at {
+					h.From = max(h.From, link.Until)
+					break // all behind it ended no later
+				}
 				if link.Dom != "" && link.Dom != dom {
 					continue
 				}
@@ -89,6 +86,16 @@ func (h *Holding) walk(dom string, at int64, sources []Source, all bool) (doubt 
 		}
 	}
 	return doubt
+}
+
+// isOrdered is whether a source's links come in the order of compare.
+func isOrdered(source Source) bool {
+	switch source.(type) {
+	case *Relation, *Known:
+		return true
+	default:
+		return false
+	}
 }
 
 // narrow keeps to the moments for which a link says the same as at this one.
@@ -157,18 +164,26 @@ func (h *Holding) Way(name string) []*curfewv1.Link {
 		return nil
 	}
 	var way []*curfewv1.Link
-	for ; i > 0; i = h.steps[i].by {
-		way = append(way, h.steps[i].link.Message(h.steps[h.steps[i].by].name))
+	for s := h.steps[i]; s.link != nil; s = h.holder(s) {
+		way = append(way, s.link.Message(h.holder(s).name))
 	}
 	slices.Reverse(way)
 	return way
 }
 
-// All is every link by which something is held, nearest first.
+// All is every link by which something is held, in the order of At.
 func (h *Holding) All() []*curfewv1.Link {
 	links := make([]*curfewv1.Link, 0, len(h.steps)-1)
 	for _, s := range h.steps[1:] {
-		links = append(links, s.link.Message(h.steps[s.by].name))
+		links = append(links, s.link.Message(h.holder(s).name))
 	}
 	return links
+}
+
+// holder is the step that holds a step's link.
+func (h *Holding) holder(s step) step {
+	if s.uncertain {
+		return h.all[s.by]
+	}
+	return h.steps[s.by]
 }

@@ -6,8 +6,12 @@
 package temporal
 
 import (
+	"cmp"
 	"hash/maphash"
+	"maps"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
@@ -73,6 +77,17 @@ type Source interface {
 	Links(holder string) []Link
 }
 
+// compare orders the links of a holder: those that end last first, so that whoever asks for a moment can stop at the first
+// that had ended by then.
+func compare(a, b Link) int {
+	return cmp.Or(compareTimes(a, b), strings.Compare(a.Origin, b.Origin), cmp.Compare(a.Known, b.Known))
+}
+
+// compareTimes is compare but for what is known of the links.
+func compareTimes(a, b Link) int {
+	return cmp.Or(cmp.Compare(b.Until, a.Until), strings.Compare(a.Held, b.Held), strings.Compare(a.Dom, b.Dom), cmp.Compare(a.From, b.From))
+}
+
 // shards is in how many parts a relation is kept: what a change copies is one of them.
 const shards = 1024
 
@@ -84,10 +99,13 @@ type Relation struct {
 }
 
 // NewRelation is an empty relation.
-func NewRelation() *Relation { return &Relation{seed: maphash.MakeSeed()} }
+func NewRelation() *Relation { return new(Relation) }
 
-// Links is what a holder holds directly.
+// Links is what a holder holds directly, what ends last first.
 func (r *Relation) Links(holder string) []Link {
+	if r.count == 0 {
+		return nil
+	}
 	return r.parts[r.part(holder)][holder]
 }
 
@@ -97,24 +115,29 @@ func (r *Relation) part(holder string) uint64 { return maphash.String(r.seed, ho
 func (r *Relation) Len() int { return r.count }
 
 // With is the relation in which each holder named in changed holds what stands there and nothing else. It shares with r
-// what is not changed, and takes changed's slices as they are.
+// what is not changed, and with changed its slices: they must not be changed after.
 func (r *Relation) With(changed map[string][]Link) *Relation {
 	next := &Relation{parts: r.parts, seed: r.seed, count: r.count}
+	if next.seed == (maphash.Seed{}) {
+		next.seed = maphash.MakeSeed()
+	}
 	copied := map[uint64]bool{}
 	for holder, links := range changed {
-		at := r.part(holder)
+		at := next.part(holder)
 		if !copied[at] {
 			copied[at] = true
 			own := make(map[string][]Link, len(next.parts[at])+1)
-			for name, known := range next.parts[at] {
-				own[name] = known
-			}
+			maps.Copy(own, next.parts[at])
 			next.parts[at] = own
 		}
 		next.count += len(links) - len(next.parts[at][holder])
 		if len(links) == 0 {
 			delete(next.parts[at], holder)
 			continue
+		}
+		if !slices.IsSortedFunc(links, compare) {
+			links = slices.Clone(links)
+			slices.SortFunc(links, compare)
 		}
 		next.parts[at][holder] = links
 	}

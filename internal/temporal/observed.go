@@ -4,99 +4,142 @@
 package temporal
 
 import (
-	"cmp"
 	"errors"
 	"slices"
+	"sort"
+	"strings"
 
-	"github.com/curfewhq/curfew/internal/event"
 	"github.com/curfewhq/curfew/internal/inventory"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
-// Names of what inventories show, as holders and as what is held. A source's own ids stand in them, escaped.
-func node(kind, source, id string) string { return kind + ":" + source + "/" + event.Escape(id) }
-
-// Account is the name of an account at a source.
-func Account(source, id string) string { return node("account", source, id) }
-
-// Email is the name of an address: it holds the accounts that sources vouch it belongs to, and they hold it.
-func Email(folded string) string { return "email:" + folded }
-
-// Elsewhere is the name of an id of the same person in another system, as inventories write it ("saml:00uInvented1").
-func Elsewhere(link string) string { return "link:" + link }
-
-// pair is who holds what.
-type pair struct{ holder, held string }
-
-// history is everything known of one pair.
+// history is everything known of one pair. It was absent until the first of flips, present until the second, and so on.
 type history struct {
 	entries int    // entries of the inventory that show it now
-	read    []fact // changes that readings showed
+	flips   []int  // readings that showed it come and go, in turns
 	told    []fact // changes that events told
 }
+
+// reading is the stretch within which each thing shown was looked at.
+type reading struct{ from, until int64 }
 
 // observed is what readings and events said of one kind of thing at one source.
 type observed struct {
 	source, kind string
+	origin       string // of what readings say
 	state        inventory.State
-	broken       bool   // records are missing: what is known is not, until a record with everything
-	whole        []fact // whole readings: the first and the newest
+	heard        bool      // there was a record
+	sound        bool      // no record is missing since the last with everything
+	readings     []reading // whole ones and those that changed something
+	whole        []int     // which of them were whole
 	pairs        map[pair]*history
 	holders      map[string][]pair
+	ids          map[string]bool // of the accounts or groups that were ever shown
+	open         map[pair]bool   // pairs of which events told what no whole reading came after yet
 }
 
-func newObserved(source, kind string) *observed {
-	return &observed{source: source, kind: kind, pairs: map[pair]*history{}, holders: map[string][]pair{}}
+// lane is what is known of one kind of thing at one source.
+func (f *Fold) lane(source, kind string) *observed {
+	at := lane{source, kind}
+	if f.lanes[at] == nil {
+		f.lanes[at] = &observed{
+			source: source, kind: kind, origin: source + " " + kind,
+			pairs: map[pair]*history{}, holders: map[string][]pair{}, ids: map[string]bool{}, open: map[pair]bool{},
+		}
+	}
+	return f.lanes[at]
 }
 
 // Inventory takes a record of a reading in. load gets the content of an object by its name; its error is returned, and
 // then nothing was taken in. A record whose forerunners are missing is left out, and so are those behind it, up to the
-// next that holds everything.
+// next that holds everything; Known.Lost tells.
 func (f *Fold) Inventory(record *curfewv1.Inventory, load func(object string) ([]byte, error)) error {
-	at := lane{record.GetSource(), record.GetKind()}
-	o := f.lanes[at]
-	if o == nil {
-		o = newObserved(at.source, at.kind)
-		f.lanes[at] = o
+	o := f.lane(record.GetSource(), record.GetKind())
+	since, lost := o.since(), o.lost()
+	holders, err := f.take(o, record, load)
+	f.renew(holders)
+	if since != o.since() || lost != o.lost() {
+		f.changed = min(f.changed, since, o.since(), lost, o.lost())
 	}
-	if record.GetObject() == "" && o.broken {
-		return nil
-	}
-	err := o.state.Apply(record, load)
-	if o.broken = errors.Is(err, inventory.ErrGap); o.broken {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	changed := o.read(record)
-	f.renew(changed)
-	if (at.kind == "people" || at.kind == "groups") && (len(record.GetChanges()) > 0 || record.GetObject() != "") {
-		f.replace(at.source)
-	}
-	return nil
+	return err
 }
 
-// read takes what a reading changed in, and returns the holders concerned.
-func (o *observed) read(record *curfewv1.Inventory) map[string]bool {
-	seen := fact{
-		from: Nanos(record.GetBegan().AsTime()), until: Nanos(record.GetEnded().AsTime()), known: Nanos(record.GetEnded().AsTime()),
-		origin: o.source + " " + o.kind,
+func (f *Fold) take(o *observed, record *curfewv1.Inventory, load func(object string) ([]byte, error)) (holders map[string]bool, err error) {
+	follows, broken := o.sound, o.heard && !o.sound
+	o.heard = true
+	if record.GetObject() == "" && broken {
+		return nil, nil
 	}
-	touched := map[pair]bool{} // -> whether it was there before
+	err = o.state.Apply(record, load)
+	if errors.Is(err, inventory.ErrGap) {
+		o.sound = false
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	o.sound = true
+	touched := touched{map[string]bool{}, map[string]bool{}}
+	o.read(record, follows, touched)
+	f.replace(o.source, touched)
+	return touched.holders, nil
+}
+
+// since is the end of the first whole reading; End where none was whole yet.
+func (o *observed) since() int64 {
+	if len(o.whole) == 0 {
+		return End
+	}
+	return o.readings[o.whole[0]].until
+}
+
+// lost is since when nothing is known, for a record is missing; End where none is.
+func (o *observed) lost() int64 {
+	switch {
+	case !o.heard || o.sound:
+		return End
+	case len(o.whole) == 0:
+		return Start
+	default:
+		return o.readings[o.whole[len(o.whole)-1]].from
+	}
+}
+
+// touched is what a record changed.
+type touched struct {
+	holders map[string]bool // whose links may be others now
+	names   map[string]bool // that may mean another account or group now
+}
+
+func (t touched) pair(p pair) {
+	if name, is := strings.CutPrefix(p.holder, nameMark); is {
+		t.names[name] = true
+		return
+	}
+	t.holders[p.holder] = true
+}
+
+// read takes what a reading showed in; follows is whether all readings before it were.
+func (o *observed) read(record *curfewv1.Inventory, follows bool, touched touched) {
+	before := map[*history]bool{}
+	var changed []pair // or not
 	count := func(entry *curfewv1.Entry, by int) {
+		if id := idOf(entry); id != "" && !o.ids[id] {
+			o.ids[id], touched.names[FoldEmail(id)] = true, true
+		}
 		for _, p := range pairs(o.source, entry) {
 			h := o.history(p)
-			if _, known := touched[p]; !known {
-				touched[p] = h.entries > 0
+			if _, known := before[h]; !known {
+				before[h], changed = h.entries > 0, append(changed, p)
 			}
 			h.entries += by
 		}
 	}
 	if record.GetObject() != "" {
-		// It holds everything, and follows on nothing.
 		for p, h := range o.pairs {
-			touched[p], h.entries = h.entries > 0, 0
+			if h.entries > 0 {
+				before[h], changed, h.entries = true, append(changed, p), 0
+			}
 		}
 		for _, entry := range o.state.Entries() {
 			count(entry, 1)
@@ -107,38 +150,55 @@ func (o *observed) read(record *curfewv1.Inventory) map[string]bool {
 			count(change.GetAfter(), 1)
 		}
 	}
-	changed := map[string]bool{}
-	for p, was := range touched {
+	changed = slices.DeleteFunc(changed, func(p pair) bool { h := o.pairs[p]; return before[h] == (h.entries > 0) })
+	whole := len(record.GetMissing()) == 0
+	if !whole && len(changed) == 0 {
+		return
+	}
+	number := o.add(record, follows, whole)
+	for _, p := range changed {
 		h := o.pairs[p]
-		is := h.entries > 0
-		if is == was {
-			continue
-		}
-		changed[p.holder] = true
-		if len(o.whole) > 0 {
-			// It was last seen as it was in the whole reading before.
-			last := o.whole[len(o.whole)-1]
-			last.present = was
-			if n := len(h.read); n == 0 || h.read[n-1].from < last.from {
-				h.read = append(h.read, last)
-			}
-		}
-		now := seen
-		now.present = is
-		h.read = append(h.read, now)
+		h.flips = append(h.flips, number)
+		touched.pair(p)
 	}
-	if len(record.GetMissing()) == 0 {
-		if len(o.whole) == 0 {
-			// Now it is known what was not there: pairs that events told of have a beginning.
-			for p, h := range o.pairs {
-				if len(h.told) > 0 {
-					changed[p.holder] = true
-				}
-			}
-		}
-		o.whole = append(o.whole[:min(1, len(o.whole))], seen)
+	if !whole {
+		return
 	}
-	return changed
+	// What events told is from here on bounded, or belied.
+	for p := range o.open {
+		touched.pair(p)
+		if latest(o.pairs[p].told) < o.readings[number].from {
+			delete(o.open, p)
+		}
+	}
+}
+
+// add notes a reading and returns its number. The order of records is the order of readings, whatever the clocks of
+// collectors say.
+func (o *observed) add(record *curfewv1.Inventory, follows, whole bool) (number int) {
+	r := reading{Nanos(record.GetBegan().AsTime()), Nanos(record.GetEnded().AsTime())}
+	last := reading{Start, Start}
+	if number = len(o.readings); number > 0 {
+		last = o.readings[number-1]
+	}
+	r.from, r.until = max(r.from, last.from), max(r.until, r.from, last.until)
+	if whole {
+		o.whole = append(o.whole, number)
+	} else if !follows {
+		// It holds on to what readings showed that are not known here.
+		r.from = last.from
+	}
+	o.readings = append(o.readings, r)
+	return number
+}
+
+// latest is the newest moment of which events told.
+func latest(told []fact) int64 {
+	newest := Start
+	for _, f := range told {
+		newest = max(newest, f.from)
+	}
+	return newest
 }
 
 func (o *observed) history(p pair) *history {
@@ -160,73 +220,45 @@ func (o *observed) links(holder string) []Link {
 	return links
 }
 
-// facts is everything said of a pair. One that only events tell of was absent from the first whole reading.
+// facts is what is said of a pair. Each whole reading says whether it was there; only those are taken that say more than
+// their neighbours: the first, the one before a change and, since events may go untold, those around an event.
 func (o *observed) facts(h *history) []fact {
-	facts := slices.Concat(h.read, h.told)
-	if len(h.read) == 0 && len(facts) > 0 && len(o.whole) > 0 {
-		facts = append(facts, o.whole[0])
+	if len(h.flips) == 0 && len(h.told) == 0 {
+		return nil
+	}
+	var numbers []int
+	take := func(i int) {
+		if 0 <= i && i < len(o.whole) {
+			numbers = append(numbers, o.whole[i])
+		}
+	}
+	take(0)
+	for _, flip := range h.flips {
+		i, _ := slices.BinarySearch(o.whole, flip)
+		take(i - 1)
+		numbers = append(numbers, flip)
+	}
+	for _, f := range h.told {
+		take(sort.Search(len(o.whole), func(i int) bool { return o.readings[o.whole[i]].until >= f.from }) - 1)
+		take(sort.Search(len(o.whole), func(i int) bool { return o.readings[o.whole[i]].from > f.from }))
+	}
+	slices.Sort(numbers)
+	numbers = slices.Compact(numbers)
+	facts := append(make([]fact, 0, len(h.told)+len(numbers)), h.told...)
+	for _, number := range numbers {
+		r := o.readings[number]
+		facts = append(facts, fact{
+			from: r.from, until: r.until, known: r.until, origin: o.origin, reading: number, present: h.shown(number),
+		})
 	}
 	return facts
 }
 
-// pairs is what an entry says who holds.
-func pairs(source string, entry *curfewv1.Entry) []pair {
-	switch thing := entry.GetThing().(type) {
-	case *curfewv1.Entry_Membership:
-		m := thing.Membership
-		if m.GetPending() {
-			return nil
-		}
-		return []pair{{node(m.GetMemberType(), source, m.GetMember()), node("group", source, m.GetGroup())}}
-	case *curfewv1.Entry_Assignment:
-		a := thing.Assignment
-		if a.GetPending() {
-			return nil
-		}
-		role := node("privilege", source, a.GetRole())
-		if a.GetScope() != "" {
-			role += "@" + a.GetScope()
-		}
-		return []pair{{node(a.GetHolderType(), source, a.GetHolder()), role}}
-	case *curfewv1.Entry_App:
-		if thing.App.GetStatus() == "suspended" {
-			return nil
-		}
-		var all []pair
-		for _, scope := range thing.App.GetApp().GetScopes() {
-			all = append(all, pair{node("app", source, thing.App.GetApp().GetId()), node("scope", source, scope)})
-		}
-		return all
-	case *curfewv1.Entry_Account:
-		return names(source, thing.Account)
-	default:
-		return nil
+// shown is whether it was there after a reading.
+func (h *history) shown(number int) bool {
+	flips, flipped := slices.BinarySearch(h.flips, number)
+	if flipped {
+		flips++
 	}
-}
-
-// names is the addresses and other ids of an account, each way round.
-func names(source string, a *curfewv1.Account) []pair {
-	if a.GetStatus() == "deleted" {
-		return nil
-	}
-	account := Account(source, a.GetId())
-	var all []pair
-	join := func(name string) {
-		if p := (pair{account, name}); !slices.Contains(all, p) {
-			all = append(all, p, pair{name, account})
-		}
-	}
-	for _, email := range a.GetEmails() {
-		join(Email(FoldEmail(email)))
-	}
-	for _, link := range a.GetLinks() {
-		join(Elsewhere(link))
-	}
-	return all
-}
-
-func sortLinks(links []Link) {
-	slices.SortFunc(links, func(a, b Link) int {
-		return cmp.Or(cmp.Compare(a.Held, b.Held), cmp.Compare(a.From, b.From), cmp.Compare(a.Until, b.Until), cmp.Compare(a.Origin, b.Origin))
-	})
+	return flips%2 == 1
 }

@@ -6,6 +6,7 @@ package temporal
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // fact is that something was held, or not, at some moment.
@@ -15,87 +16,114 @@ type fact struct {
 	known       int64
 	origin      string
 	id          string // of the event; "" for a reading
+	reading     int    // which reading of its inventory, in their order; 0 for an event
 }
 
 // told is whether an event said so: then it began, or ended, at that very moment.
-func (f fact) told() bool { return f.id != "" }
+func (f *fact) told() bool { return f.id != "" }
 
-// spans is when it was held as far as the facts say, as links to held. Between two facts of which one says yes and the
-// other no, without an event that says when it changed, it is uncertain; before the first fact it is too, unless that
-// says when it began. Facts in any order and repeated ones give the same.
-func spans(held string, facts []fact) []Link {
-	slices.SortFunc(facts, func(a, b fact) int {
-		return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.until, b.until), cmp.Compare(a.id, b.id), cmp.Compare(a.known, b.known))
-	})
-	facts = slices.CompactFunc(facts, func(a, b fact) bool { return a.from == b.from && a.id == b.id && a.present == b.present })
-	facts = withoutStraddling(facts)
-	var links []Link
-	add := func(from, until int64, f fact, uncertain bool) {
-		if from >= until {
-			return
-		}
-		if n := len(links) - 1; n >= 0 && links[n].Until == from && links[n].Uncertain == uncertain {
-			links[n].Until = until
-			return
-		}
-		links = append(links, Link{Held: held, From: from, Until: until, Known: f.known, Origin: f.origin, Uncertain: uncertain})
-	}
-	present, since, certain := false, Start, Start // held or not from since on; certain is the last moment this was seen
-	for i, f := range facts {
-		switch {
-		case i == 0 && f.told():
-			if !f.present {
-				add(Start, f.from, f, true)
-			}
-			// What began then may have been held and lost before; that the source's first reading says.
-			since = f.from
-		case i == 0:
-			add(Start, f.until, f, true)
-			since = f.until
-		case f.present == present && (f.present || !f.told()):
-			// Nothing new, but that it was still so.
-		case f.present == present:
-			// It ended without having been seen to begin.
-			add(certain, f.from, f, true)
-			since = f.from
-		case f.told():
-			if present {
-				add(since, f.from, before(facts, i), false)
-			}
-			since = f.from
-		default:
-			if present {
-				add(since, max(since, certain), before(facts, i), false)
-			}
-			add(max(since, certain), f.until, f, true)
-			since = f.until
-		}
-		present, certain = f.present, f.from
-	}
+// before is whether it was held just before, if the fact is right and nothing is missing.
+func (f *fact) before() state { return stateOf(f.present != f.told()) }
+
+// state is whether something was held.
+type state int
+
+const (
+	no state = iota
+	maybe
+	yes
+)
+
+func stateOf(present bool) state {
 	if present {
-		add(since, End, before(facts, len(facts)), false)
+		return yes
 	}
+	return no
+}
+
+// spans is when it was held as far as the facts say, as links to held. Between two facts that do not follow from each
+// other it is uncertain: seen and then not, or told to begin twice, so that an end went untold. Before the first it is too,
+// unless that says when it began. Facts in any order and repeated ones give the same.
+func spans(held string, facts []fact) []Link {
+	if facts = settled(facts); len(facts) == 0 {
+		return nil
+	}
+	var links []Link
+	since, now, by := Start, maybe, 0 // what it is from since on, and the fact that says so
+	if facts[0].before() == no && facts[0].told() {
+		// What began then may have been held and lost before; that the source's first reading says.
+		now = no
+	}
+	end := func(until int64) {
+		if now != no && since < until {
+			links = append(links, Link{
+				Held: held, From: since, Until: until, Known: facts[by].known, Origin: facts[by].origin, Uncertain: now == maybe,
+			})
+		}
+	}
+	for i, f := range facts {
+		next, teller := stateOf(f.present), i
+		if i+1 < len(facts) && facts[i+1].before() != next {
+			next, teller = maybe, i+1
+		}
+		if next == now {
+			continue
+		}
+		until := f.until
+		if next == maybe {
+			until = f.from
+		}
+		end(until)
+		since, now, by = max(since, until), next, teller
+	}
+	end(End)
 	return links
 }
 
-// withoutStraddling leaves out each reading during which an event told of a change: whatever it saw was so before or after
-// that, so it says nothing more.
-func withoutStraddling(facts []fact) []fact {
-	events := slices.DeleteFunc(slices.Clone(facts), func(f fact) bool { return !f.told() })
-	if len(events) == 0 {
-		return facts
+// settled is facts in their order, each once, and only those that say something.
+func settled(facts []fact) []fact {
+	slices.SortFunc(facts, func(a, b fact) int {
+		return cmp.Or(
+			cmp.Compare(a.from, b.from), cmp.Compare(a.until, b.until), cmp.Compare(a.reading, b.reading), strings.Compare(a.id, b.id),
+			cmp.Compare(stateOf(a.present), stateOf(b.present)), cmp.Compare(a.known, b.known),
+		)
+	})
+	facts = slices.CompactFunc(facts, func(a, b fact) bool {
+		return a.from == b.from && a.until == b.until && a.reading == b.reading && a.id == b.id && a.present == b.present
+	})
+	facts = atOnce(facts)
+	var moments []int64
+	for _, f := range facts {
+		if f.told() {
+			moments = append(moments, f.from)
+		}
 	}
+	// A reading during which an event told of a change saw what was before or after that, so it says nothing more.
 	return slices.DeleteFunc(facts, func(f fact) bool {
-		return !f.told() && slices.ContainsFunc(events, func(e fact) bool { return f.from <= e.from && e.from <= f.until })
+		i, _ := slices.BinarySearch(moments, f.from)
+		return !f.told() && i < len(moments) && moments[i] <= f.until
 	})
 }
 
-// before is the fact by which the state that ends with fact i was first known.
-func before(facts []fact, i int) fact {
-	for j := i - 1; j > 0; j-- {
-		if facts[j-1].present != facts[j].present {
-			return facts[j]
+// atOnce makes of changes at one moment what they come to: a log that counts in seconds does not say in which order it
+// ended and began again.
+func atOnce(facts []fact) []fact {
+	kept := facts[:0]
+	for len(facts) > 0 {
+		n, balance := 0, 0
+		for n < len(facts) && facts[n].from == facts[0].from && facts[n].told() {
+			balance += int(stateOf(facts[n].present)) - int(maybe)
+			n++
 		}
+		if n == 0 {
+			kept, facts = append(kept, facts[0]), facts[1:]
+			continue
+		}
+		last := slices.IndexFunc(facts[:n], func(f fact) bool { return f.present == (balance > 0) })
+		if balance != 0 {
+			kept = append(kept, facts[last])
+		}
+		facts = facts[n:]
 	}
-	return facts[0]
+	return kept
 }

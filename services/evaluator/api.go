@@ -43,6 +43,7 @@ type api struct {
 	curfewv1.UnimplementedDecisionServiceServer
 	curfewv1.UnimplementedFindingServiceServer
 	curfewv1.UnimplementedPolicyServiceServer
+	curfewv1.UnimplementedGrantServiceServer
 	*evaluator
 	calls atomic.Uint64
 }
@@ -54,6 +55,7 @@ func (e *evaluator) serve(ctx context.Context) error {
 	curfewv1.RegisterDecisionServiceServer(server, a)
 	curfewv1.RegisterFindingServiceServer(server, a)
 	curfewv1.RegisterPolicyServiceServer(server, a)
+	curfewv1.RegisterGrantServiceServer(server, a)
 	stop := context.AfterFunc(ctx, server.Stop)
 	defer stop()
 	if err := server.Serve(e.API.Listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) && ctx.Err() == nil {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -58,7 +59,9 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	e := &evaluator{Options: o, policies: policies, knowledge: openKnowledge(o.Bus, policies, o.Tenant, key, o.Log)}
+	e := &evaluator{
+		Options: o, policies: policies, knowledge: openKnowledge(o.Bus, policies, o.Tenant, key, o.Log), doubted: make(chan doubted, confirmWaiting),
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return policies.watch(ctx) })
 	group.Go(func() error { return e.knowledge.follow(ctx) })
@@ -69,6 +72,10 @@ func Run(ctx context.Context, o Options) error {
 		return nil
 	})
 	group.Go(func() error { return e.judgeLanes(ctx) })
+	group.Go(func() error { return e.confirm(ctx) })
+	for _, root := range []int{inventoryRoot, linksRoot} {
+		group.Go(func() error { return e.correct(ctx, root) })
+	}
 	if o.API != nil {
 		group.Go(func() error { return e.serve(ctx) })
 	}
@@ -79,6 +86,8 @@ type evaluator struct {
 	Options
 	policies  *policies
 	knowledge *knowledge
+	doubted   chan doubted
+	allowed   atomic.Uint64 // decisions that allowed
 }
 
 // judgeLanes finds the tenant's lanes, and those to come, and keeps a judge at each.

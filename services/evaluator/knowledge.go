@@ -42,8 +42,9 @@ type knowledge struct {
 	mu      sync.Mutex
 	fold    *temporal.Fold
 	reached reached
-	moved   chan struct{} // closed, and replaced, whenever reached grows
-	stale   bool          // picture does not show all that is folded
+	changes [len(linkStreams)]map[uint64]int64 // by sequence: the earliest moment about which that message changed anything
+	moved   chan struct{}                      // closed, and replaced, whenever reached grows
+	stale   bool                               // picture does not show all that is folded
 	picture *picture
 	asked   time.Time // when the newest question began after which all that was stored is folded
 	asking  chan struct{}
@@ -58,10 +59,14 @@ type picture struct {
 }
 
 func openKnowledge(b *bus.Bus, policies *policies, tenant string, pseudonyms []byte, log *slog.Logger) *knowledge {
-	return &knowledge{
+	k := &knowledge{
 		bus: b, tenant: tenant, pseudonyms: pseudonyms, policies: policies, log: log,
 		fold: temporal.NewFold(), moved: make(chan struct{}), stale: true, asking: make(chan struct{}, 1),
 	}
+	for i := range k.changes {
+		k.changes[i] = map[uint64]int64{}
+	}
+	return k
 }
 
 // follow folds what is stored, and what comes, until ctx ends.
@@ -101,6 +106,9 @@ func (k *knowledge) take(ctx context.Context, i int, m bus.Message) error {
 			return err
 		}
 		k.log.Error("links left out: the record cannot be read", "stream", linkStreams[i], "sequence", m.Sequence, "error", err)
+	}
+	if from, changed := k.fold.Changed(); changed {
+		k.changes[i][m.Sequence] = from
 	}
 	k.reached[i], k.stale = m.Sequence, true
 	close(k.moved)
@@ -222,4 +230,34 @@ func (k *knowledge) wait(ctx context.Context, ends reached) error {
 			return fmt.Errorf("wait for links of %s: %w", behind, ctx.Err())
 		}
 	}
+}
+
+// changed is the earliest moment about which one folded message changed anything; ok is false where it changed nothing.
+func (k *knowledge) changed(i int, sequence uint64) (from int64, ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	from, ok = k.changes[i][sequence]
+	return from, ok
+}
+
+// changedBetween is the earliest moment about which anything was learnt from one basis to a later one; End where nothing
+// was.
+func (k *knowledge) changedBetween(from, to *curfewv1.Basis) int64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	first := temporal.End
+	after, until := positions(from), positions(to)
+	for i := range k.changes {
+		for sequence := after[i] + 1; sequence <= until[i]; sequence++ {
+			if at, changed := k.changes[i][sequence]; changed {
+				first = min(first, at)
+			}
+		}
+	}
+	return first
+}
+
+// positions is how far a basis reaches.
+func positions(b *curfewv1.Basis) reached {
+	return reached{inventoryRoot: b.GetInventorySequence(), linksRoot: b.GetLinksSequence(), grantsRoot: b.GetGrantsSequence()}
 }

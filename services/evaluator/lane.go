@@ -78,16 +78,24 @@ func (l *lane) judge(ctx context.Context) (progressed bool, err error) {
 		}
 		return nil
 	})
+	written := make(chan decidedBy, 16)
 	group.Go(func() error {
+		defer close(written)
 		for c := range judgedBatches {
 			var err error
 			if last, err = l.settle(ctx, decisions, last, c); err != nil {
 				return err
 			}
 			progressed = true
+			select {
+			case written <- decidedBy{c.by, c.answer, time.Now()}:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
 		return nil
 	})
+	group.Go(func() error { return l.reconsider(ctx, written) })
 	err = group.Wait()
 	return progressed, err
 }
@@ -116,6 +124,7 @@ func (l *lane) checkEvents(ctx context.Context, newest *curfewv1.DecisionBatch) 
 
 // considered is an event batch that has been judged, and not yet written.
 type considered struct {
+	by         *picture
 	batch      *curfewv1.EventBatch
 	answer     *curfewv1.DecisionBatch
 	findings   []*curfewv1.Finding
@@ -138,7 +147,9 @@ func (l *lane) consider(ctx context.Context, message arrival) (*considered, erro
 	if err != nil {
 		return nil, err
 	}
+	c.by = by
 	c.answer, c.findings, c.failures = l.decide(by, c.batch)
+	l.doubt(by, c.batch.GetEvents(), c.answer.GetDecisions())
 	c.answer.EventSequence, c.answer.EventDigest = message.Sequence, message.Digest()
 	return c, nil
 }

@@ -127,12 +127,14 @@ func (e *Enforcer) explore(q question) (Answer, error) {
 		q.assumed = slices.Clip(way)
 		s.question = q
 		v, err := e.enforce(s, e.rows)
-		if err != nil {
-			return Answer{}, err
-		}
 		switch {
+		case err != nil && n == 0:
+			return Answer{}, err
 		case n == 0:
 			a = Answer{Allowed: v.allowed, Row: e.given(v.at)}
+		case err != nil:
+			a.Open = []int{-1}
+			return a, nil
 		case v.allowed != a.Allowed:
 			a.Open = []int{e.given(v.at)}
 			return a, nil

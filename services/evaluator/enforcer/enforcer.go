@@ -78,7 +78,7 @@ func New(modelText string, rows []Row, related map[string]func(a, b string) bool
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := d.tokenise()
+	tokens, err := d.tokenise(d.matcher)
 	if err != nil {
 		return nil, err
 	}

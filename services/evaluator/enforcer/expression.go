@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/casbin/casbin/v2/model"
+	"github.com/casbin/casbin/v2/util"
 	"github.com/casbin/govaluate"
 )
 
@@ -139,31 +140,35 @@ func calls(tokens []token) []call {
 	return all
 }
 
-// checkPatterns tries each row's value as the pattern that a function of Casbin's takes it for: Casbin would fail, or
-// panic, at the first request that gets as far as a bad one.
-func checkPatterns(columns []string, rows []Row, tokens []token) error {
-	functions := model.LoadFunctionMap()
+// checkPatterns tries each row's value as the pattern, or the condition, that the matcher takes it for: Casbin would fail,
+// or panic, at the first request that gets as far as a bad one.
+func (d *definition) checkPatterns(rows []Row, tokens []token) error {
+	builtin := model.LoadFunctionMap()
+	functions := builtin.GetFunctions()
 	for _, c := range calls(tokens) {
-		f := functions.GetFunctions()[c.function]
-		if f == nil || c.function == "keyMatch" || len(c.arguments) != 2 || len(c.arguments[1]) != 1 {
-			continue // ours, or one that takes any text
+		if c.function == "keyMatch" || len(c.arguments) == 0 || len(c.arguments) > 2 {
+			continue // it takes any text, or fails with any
 		}
-		column := slices.Index(columns, "")
-		if t := c.arguments[1][0]; t.kind == govaluate.VARIABLE {
-			column = slices.IndexFunc(columns, func(name string) bool { return "p_"+name == t.text })
-		}
-		if column < 0 {
+		last := c.arguments[len(c.arguments)-1]
+		_, column, _ := d.variable(last[0])
+		if len(last) != 1 || column < 0 {
 			continue
 		}
 		tried := map[string]bool{}
 		for _, row := range rows {
-			pattern := row.Fields[column]
-			if tried[pattern] {
+			value := row.Fields[column]
+			if tried[value] {
 				continue
 			}
-			tried[pattern] = true
-			if err := try(f, c.function, pattern); err != nil {
-				return &RowError{fmt.Errorf("%q is no pattern of %s: %w", pattern, c.function, firstLine(err)), row.Line}
+			tried[value] = true
+			var err error
+			if f := functions[c.function]; f != nil && len(c.arguments) == 2 {
+				err = try(f, c.function, value)
+			} else if c.function == "eval" {
+				_, err = d.tokenise(util.EscapeAssertion(value))
+			}
+			if err != nil {
+				return &RowError{fmt.Errorf("%q is nothing that %s can take: %w", value, c.function, firstLine(err)), row.Line}
 			}
 		}
 	}

@@ -19,8 +19,9 @@ type token struct {
 	text string
 }
 
-// tokenise reads the matcher with govaluate's own reader, so that it means here what it means to Casbin.
-func (d *definition) tokenise() ([]token, error) {
+// tokenise reads a matcher, escaped as Casbin does it, with govaluate's own reader, so that it means here what it means to
+// Casbin.
+func (d *definition) tokenise(matcher string) ([]token, error) {
 	// A function's token has the function and not its name, so each of these says its own.
 	named := map[string]govaluate.ExpressionFunction{}
 	name := func(name string) { named[name] = func(...any) (any, error) { return name, nil } }
@@ -37,7 +38,7 @@ func (d *definition) tokenise() ([]token, error) {
 	if util.HasEval(d.matcher) {
 		name("eval")
 	}
-	expression, err := govaluate.NewEvaluableExpressionWithFunctions(d.matcher, named)
+	expression, err := govaluate.NewEvaluableExpressionWithFunctions(matcher, named)
 	if err != nil {
 		return nil, fmt.Errorf("read the matcher: %w", firstLine(err))
 	}

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 )
 
-// memo remembers what Casbin said of rows that all match. It is bounded (a later answer takes an earlier one's slot) and
+// memo remembers what Casbin said of rows that all match. It is bounded (a later answer takes an earlier one's place) and
 // safe for concurrent use.
 type memo struct {
 	slots []atomic.Pointer[answered]
@@ -22,35 +22,48 @@ type answered struct {
 }
 
 const (
-	maxSlots = 1 << 15
-	maxKept  = 256 // of rows in one answer
+	ways     = 4 // slots an answer can stand in
+	maxSlots = 1 << 16
+	maxKept  = 256 // rows of one answer
 )
 
 // newMemo has room for a policy of so many rows.
 func newMemo(rows int) *memo {
-	return &memo{slots: make([]atomic.Pointer[answered], min(maxSlots, 16<<bits.Len(uint(rows))))}
+	return &memo{slots: make([]atomic.Pointer[answered], min(maxSlots, 2*ways<<bits.Len(uint(rows))))}
 }
 
-func (m *memo) slot(rows []int32) *atomic.Pointer[answered] {
-	const odd = 0x9e3779b97f4a7c15 // 2^64 over the golden ratio, as Knuth has it
+// set is the slots that an answer for these rows can stand in, and the one of them that is given up for it.
+func (m *memo) set(rows []int32) (set []atomic.Pointer[answered], victim uint64) {
+	const odd = 0x9e3779b97f4a7c15 // 2^64 over the golden ratio
 	hash := uint64(len(rows))
 	for _, row := range rows {
 		hash = (hash ^ uint64(uint32(row))) * odd
 		hash ^= hash >> 29
 	}
-	return &m.slots[hash&uint64(len(m.slots)-1)]
+	first := hash & uint64(len(m.slots)-1) &^ (ways - 1)
+	return m.slots[first : first+ways], hash >> 62
 }
 
 func (m *memo) get(rows []int32) (verdict, bool) {
-	a := m.slot(rows).Load()
-	if a == nil || !slices.Equal(a.rows, rows) {
-		return verdict{}, false
+	set, _ := m.set(rows)
+	for i := range set {
+		if a := set[i].Load(); a != nil && slices.Equal(a.rows, rows) {
+			return a.verdict, true
+		}
 	}
-	return a.verdict, true
+	return verdict{}, false
 }
 
 func (m *memo) put(rows []int32, v verdict) {
-	if len(rows) <= maxKept {
-		m.slot(rows).Store(&answered{slices.Clone(rows), v})
+	if len(rows) > maxKept {
+		return
 	}
+	set, victim := m.set(rows)
+	a := &answered{slices.Clone(rows), v}
+	for i := range set {
+		if set[i].CompareAndSwap(nil, a) {
+			return
+		}
+	}
+	set[victim].Store(a)
 }

@@ -82,7 +82,11 @@ func readModel(text string, related map[string]func(a, b string) bool) (model.Mo
 		d.classed = d.classed || f == class
 	}
 	for _, token := range m["p"]["p"].Tokens {
-		d.columns = append(d.columns, strings.TrimPrefix(token, "p_"))
+		column := strings.TrimPrefix(token, "p_")
+		if slices.Contains(d.columns, column) {
+			return nil, d, fmt.Errorf("read the model: the policy definition has %q twice", column)
+		}
+		d.columns = append(d.columns, column)
 	}
 	switch effect := m["e"]["e"].Value; effect {
 	case constant.AllowOverrideEffect, constant.DenyOverrideEffect, constant.AllowAndDenyEffect, constant.PriorityEffect:
@@ -145,7 +149,7 @@ func (d *definition) checkRows(rows []Row, tokens []token) error {
 			}
 		}
 	}
-	return checkPatterns(d.columns, rows, tokens)
+	return d.checkPatterns(rows, tokens)
 }
 
 // arrange puts the rows into Casbin's order.

@@ -5,6 +5,7 @@ package judge
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,61 +34,56 @@ type resourceClass struct {
 }
 
 type classesYAML struct {
-	Classes   []catalog.Class `yaml:"classes"`
-	Resources []resourceClass `yaml:"resources"`
+	Classes   []yamlfile.Section `yaml:"classes"`
+	Resources []yamlfile.Section `yaml:"resources"`
 }
 
-func readClasses(content []byte, cat *catalog.Catalog) (*classes, error) {
+// readClasses reads classes.yaml, and catalog.yaml, which may speak of its classes.
+func readClasses(content, extension []byte, cat *catalog.Catalog) (*classes, error) {
 	var file classesYAML
 	if err := yamlfile.Decode(classesFile, content, &file); err != nil {
 		return nil, err
 	}
-	c := &classes{byID: map[string]catalog.Class{}, above: map[string]map[string]bool{}, resources: file.Resources, catalog: cat}
-	for _, class := range append(cat.Classes(), file.Classes...) {
-		if class.ID == "" || strings.ContainsAny(class.ID, ":*, ") {
-			return nil, fmt.Errorf("read %s: class id %q must be a name without spaces, \":\", \",\" and \"*\"", classesFile, class.ID)
-		}
-		if class.Sensitivity < 0 || class.Sensitivity > 5 {
-			return nil, fmt.Errorf("read %s: class %q has sensitivity %d; it runs from 0 (public) to 5", classesFile, class.ID, class.Sensitivity)
-		}
-		c.byID[class.ID] = class
+	cat, err := cat.WithClasses(classesFile, file.Classes)
+	if err != nil {
+		return nil, err
 	}
-	for id := range c.byID {
-		c.above[id] = map[string]bool{"*": true}
-		if err := c.climb(id, c.above[id]); err != nil {
-			return nil, err
-		}
+	if cat, err = cat.Extend(catalogFile, extension); err != nil {
+		return nil, err
+	}
+	c := &classes{byID: map[string]catalog.Class{}, above: map[string]map[string]bool{}, catalog: cat}
+	for _, class := range cat.Classes() {
+		c.byID[class.ID] = class
 		level := "level:low"
-		if c.byID[id].Sensitivity >= sensitive {
+		if class.Sensitivity >= sensitive {
 			level = "level:high"
 		}
-		c.above[id][level] = true
-	}
-	for i, r := range file.Resources {
-		if _, known := c.byID[r.Class]; !known {
-			return nil, fmt.Errorf("read %s: resource %d: class %q is not known; it is neither in the catalogue nor under classes", classesFile, i+1, r.Class)
+		above := map[string]bool{"*": true, class.ID: true, level: true}
+		for _, parent := range cat.Above(class.ID) {
+			above[parent] = true
 		}
-		if (r.Object == "") == (r.Name == "") {
-			return nil, fmt.Errorf("read %s: resource %d: give either object or name, a pattern in which * stands for anything", classesFile, i+1)
+		c.above[class.ID] = above
+	}
+	for _, section := range file.Resources {
+		var r resourceClass
+		if err := section.Named(classesFile).Decode(&r); err != nil {
+			return nil, err
+		}
+		if err := c.addResource(r); err != nil {
+			return nil, fmt.Errorf("read %s: line %d: %w", classesFile, section.Line(), err)
 		}
 	}
 	return c, nil
 }
 
-func (c *classes) climb(id string, above map[string]bool) error {
-	if above[id] {
-		return nil
+func (c *classes) addResource(r resourceClass) error {
+	if _, known := c.byID[r.Class]; !known {
+		return fmt.Errorf("class %q is not known; it is neither in the catalogue nor under classes", r.Class)
 	}
-	class, known := c.byID[id]
-	if !known {
-		return fmt.Errorf("read %s: parent class %q is not known", classesFile, id)
+	if (r.Object == "") == (r.Name == "") {
+		return errors.New("a resource needs either object or name, a pattern in which * stands for anything")
 	}
-	above[id] = true
-	for _, parent := range class.Parents {
-		if err := c.climb(parent, above); err != nil {
-			return err
-		}
-	}
+	c.resources = append(c.resources, r)
 	return nil
 }
 

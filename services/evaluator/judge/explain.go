@@ -38,7 +38,7 @@ func (j *Judge) Explain(subject, object, act string, classes []string, at time.T
 		Classes: classes, PolicyDigest: policy.digest,
 	}
 	m := j.moment(policy, at)
-	j.ask(d, m, enforcer.Request{Sub: subject, Dom: j.Tenant, Obj: object, Act: act})
+	j.ask(d, m, moment.decide, enforcer.Request{Sub: subject, Dom: j.Tenant, Obj: object, Act: act})
 	answer := &curfewv1.ExplainDecisionResponse{Decision: d, Held: m.Hold(subject, j.Tenant).All()}
 	if d.GetVerdict() != curfewv1.Verdict_VERDICT_ALLOWED {
 		answer.WouldAllow = m.wouldAllow(enforcer.Request{Dom: j.Tenant, Obj: object, Act: act}, classes)

@@ -64,7 +64,29 @@ func (j *Judge) moment(policy *Policy, at time.Time) moment {
 
 // Decide judges one event by the policy in force at the event's own time. It always returns a decision; where none can
 // be made the verdict is unknown, with the reason.
-func (j *Judge) Decide(e *curfewv1.Event) *curfewv1.Decision {
+func (j *Judge) Decide(e *curfewv1.Event) *curfewv1.Decision { return j.decide(e, moment.decide) }
+
+// Confirm judges an event once more, Casbin looking at every row, and returns whether verdict and row are those of an
+// earlier decision by the same judge. One that hangs on links that are not certain is not confirmed: it says nothing.
+func (j *Judge) Confirm(e *curfewv1.Event, d *curfewv1.Decision) bool {
+	again := j.decide(e, moment.scan)
+	return d.GetVerdict() == curfewv1.Verdict_VERDICT_UNKNOWN ||
+		again.GetVerdict() == d.GetVerdict() && again.GetRow().GetLine() == d.GetRow().GetLine()
+}
+
+// asker puts one question about a subject's standing.
+type asker func(m moment, q enforcer.Request, s *standing) (enforcer.Answer, error)
+
+func (m moment) decide(q enforcer.Request, s *standing) (enforcer.Answer, error) {
+	return m.policy.enforcer.Decide(q, s.subject, m)
+}
+
+func (m moment) scan(q enforcer.Request, _ *standing) (a enforcer.Answer, err error) {
+	a.Allowed, a.Row, err = m.policy.enforcer.Scan(q, m)
+	return a, err
+}
+
+func (j *Judge) decide(e *curfewv1.Event, by asker) *curfewv1.Decision {
 	d := &curfewv1.Decision{
 		EventId: e.GetId(), Time: e.GetTime(), Source: e.GetSource(), Feed: e.GetFeed(), Dom: j.Tenant,
 		Act: e.GetAct(), Action: clip(scrub(e.GetAction())), Outcome: e.GetOutcome().GetStatus(), Verdict: curfewv1.Verdict_VERDICT_UNKNOWN,
@@ -91,7 +113,7 @@ func (j *Judge) Decide(e *curfewv1.Event) *curfewv1.Decision {
 	case !known || d.GetAct() == "":
 		d.Reason = fmt.Sprintf("the catalogue does not know the action %q, so it cannot be said what was done", d.GetAction())
 	default:
-		j.ask(d, j.moment(policy, at), enforcer.Request{Sub: subject, Dom: j.Tenant, Obj: object, Act: d.GetAct()})
+		j.ask(d, j.moment(policy, at), by, enforcer.Request{Sub: subject, Dom: j.Tenant, Obj: object, Act: d.GetAct()})
 	}
 	if doubt != "" && d.GetVerdict() == curfewv1.Verdict_VERDICT_VIOLATION {
 		d.Verdict, d.Row, d.Links, d.Reason = curfewv1.Verdict_VERDICT_UNKNOWN, nil, nil, doubt
@@ -247,7 +269,7 @@ func (j *Judge) token(name string) string {
 }
 
 // ask puts one question for each class, the most sensitive first, and takes the first that is not a yes.
-func (j *Judge) ask(d *curfewv1.Decision, m moment, q enforcer.Request) {
+func (j *Judge) ask(d *curfewv1.Decision, m moment, by asker, q enforcer.Request) {
 	policy := m.policy
 	questions := d.Classes
 	if !policy.enforcer.Classed() {
@@ -256,7 +278,7 @@ func (j *Judge) ask(d *curfewv1.Decision, m moment, q enforcer.Request) {
 	s := m.of(q.Sub, q.Dom)
 	for i, class := range questions {
 		q.Class = class
-		answer, err := policy.enforcer.Decide(q, s.subject, m)
+		answer, err := by(m, q, s)
 		switch {
 		case err != nil:
 			d.Verdict, d.Row, d.Links, d.Reason = curfewv1.Verdict_VERDICT_UNKNOWN, nil, nil, clip(err.Error())
@@ -379,8 +401,13 @@ func (j *Judge) Evaluate(e *curfewv1.Event) (*curfewv1.Decision, []*curfewv1.Fin
 	if d.GetVerdict() != curfewv1.Verdict_VERDICT_VIOLATION {
 		return d, nil
 	}
-	policy, _ := j.Policies(e.GetTime().AsTime())
-	return d, detection.Ask(detection.Input{Event: e, Decision: d, Sensitivity: policy.Sensitivity(d)})
+	return d, detection.Ask(detection.Input{Event: e, Decision: d, Sensitivity: j.Sensitivity(d)})
+}
+
+// Sensitivity is that of the most sensitive class of a decision, by the policy of its time: 0 to 5.
+func (j *Judge) Sensitivity(d *curfewv1.Decision) int {
+	policy, _ := j.Policies(d.GetTime().AsTime())
+	return policy.Sensitivity(d)
 }
 
 // Sensitivity is that of the most sensitive class of a decision, 0 to 5.

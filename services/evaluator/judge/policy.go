@@ -108,7 +108,7 @@ func NewPolicy(files map[string][]byte, cat *catalog.Catalog) (*Policy, error) {
 		}
 		files[modelFile] = model
 	}
-	p := &Policy{files: files, digest: digestFiles(files), catalog: cat, implied: map[string][]temporal.Link{}}
+	p := &Policy{files: files, digest: digestFiles(files), implied: map[string][]temporal.Link{}}
 	rows, err := readRows(files[policyFile])
 	if err != nil {
 		return nil, err
@@ -116,9 +116,10 @@ func NewPolicy(files map[string][]byte, cat *catalog.Catalog) (*Policy, error) {
 	if p.identities, err = readIdentities(files[identitiesFile]); err != nil {
 		return nil, err
 	}
-	if p.classes, err = readClasses(files[classesFile], cat); err != nil {
+	if p.classes, err = readClasses(files[classesFile], files[catalogFile], cat); err != nil {
 		return nil, err
 	}
+	p.catalog = p.classes.catalog
 	return p, p.takeRows(string(files[modelFile]), rows)
 }
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -49,16 +50,20 @@ type named struct {
 // kinds of names that inventories decide on, and the inventory.
 var inventoried = map[string]string{"group": "memberships", "privilege": "roles", "scope": "apps"}
 
-// subjectKinds are the kinds of those whose acts are judged.
-var subjectKinds = []string{"person", "app", "service", "unknown"}
+// subjectKinds are the kinds of those whose acts are judged, kindRoles the role that each of a kind holds.
+var (
+	subjectKinds = []string{"person", "app", "service", "unknown"}
+	kindRoles    = map[string]string{"person": "role:person", "app": "role:app", "service": "role:service", "unknown": "role:unknown"}
+)
 
 // readRows reads policy.csv. Casbin's own reader loses the line numbers, and drops a row whose fields, joined by commas,
 // read like another's: here both are refused.
 func readRows(content []byte) ([]*row, error) {
 	reader := csv.NewReader(bytes.NewReader(content))
 	reader.Comment, reader.FieldsPerRecord, reader.TrimLeadingSpace = '#', -1, true
-	var rows []*row
-	seen := map[string]int{}
+	lines := bytes.Count(content, []byte{'\n'})
+	rows := make([]*row, 0, lines)
+	seen := make(map[string]int, lines)
 	for {
 		fields, err := reader.Read()
 		if errors.Is(err, io.EOF) {
@@ -108,7 +113,7 @@ func (p *Policy) takeRows(model string, rows []*row) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", modelFile, err)
 	}
-	p.links = map[string][]temporal.Link{}
+	p.links = make(map[string][]temporal.Link, len(rows)-len(asked))
 	for _, r := range rows {
 		if err := p.checkRow(r); err != nil {
 			return fmt.Errorf("read %s: line %d: %w", policyFile, r.line, err)
@@ -120,7 +125,11 @@ func (p *Policy) takeRows(model string, rows []*row) error {
 		if err != nil {
 			return fmt.Errorf("read %s: line %d: %w", policyFile, r.line, err)
 		}
-		p.links[r.fields[0]] = append(p.links[r.fields[0]], l)
+		links := p.links[r.fields[0]]
+		if links == nil {
+			links = make([]temporal.Link, 0, 2) // most hold one thing, and what their kind implies
+		}
+		p.links[r.fields[0]] = append(links, l)
 	}
 	for holder, links := range p.links {
 		if l, ok := implied(holder); ok {
@@ -142,11 +151,11 @@ func (p *Policy) takeRows(model string, rows []*row) error {
 // implied is the link to the role that every subject of a kind holds without a row.
 func implied(holder string) (l temporal.Link, ok bool) {
 	l = temporal.Link{From: temporal.Start, Until: temporal.End, Known: temporal.Start, Origin: "implied"}
-	kind, _, _ := strings.Cut(holder, ":")
-	switch {
-	case slices.Contains(subjectKinds, kind):
-		l.Held = "role:" + kind
-	case kind == "role" && slices.Contains(subjectKinds, strings.TrimPrefix(holder, "role:")):
+	kind, id, _ := strings.Cut(holder, ":")
+	switch role, subject := kindRoles[kind]; {
+	case subject:
+		l.Held = role
+	case kind == "role" && kindRoles[id] != "":
 		l.Held = "role:anyone"
 	default:
 		return l, false
@@ -223,7 +232,7 @@ func (p *Policy) readLink(r *row) (temporal.Link, error) {
 		return none, fmt.Errorf("%q is no role; the second field of a g row begins with \"role:\"", r.fields[1])
 	}
 	l := temporal.Link{
-		Held: r.fields[1], From: temporal.Start, Until: temporal.End, Known: temporal.Start, Origin: fmt.Sprintf("%s:%d", policyFile, r.line),
+		Held: r.fields[1], From: temporal.Start, Until: temporal.End, Known: temporal.Start, Origin: policyFile + ":" + strconv.Itoa(r.line),
 	}
 	if p.enforcer.Domains() {
 		l.Dom = r.fields[2]
