@@ -118,7 +118,12 @@ func (g *GitHub) putPlace(c *githubCall) githubAnswer {
 		})
 		return githubJSON(http.StatusOK, map[string]any{"role": role, "state": "pending"})
 	}
-	g.change(func() { team.Members[person.ID] = role })
+	g.change(func() {
+		if team.Members[person.ID] == "" {
+			g.tellPlace("team.add_member", team, person)
+		}
+		team.Members[person.ID] = role
+	})
 	return githubJSON(http.StatusOK, map[string]any{"role": role, "state": "active"})
 }
 
@@ -137,7 +142,10 @@ func (g *GitHub) deletePlace(c *githubCall) githubAnswer {
 	if team.Members[person.ID] == "" {
 		return githubNotFound()
 	}
-	g.change(func() { delete(team.Members, person.ID) })
+	g.change(func() {
+		delete(team.Members, person.ID)
+		g.tellPlace("team.remove_member", team, person)
+	})
 	return githubNothing()
 }
 
@@ -241,7 +249,10 @@ func (g *GitHub) putCollaborator(c *githubCall) githubAnswer {
 		g.change(func() { repo.Invitations[id] = &GitHubInvitation{ID: id, Invitee: person.ID, Role: role} })
 		return githubJSON(http.StatusCreated, map[string]any{"id": id, "permissions": role, "invitee": githubUser(person)})
 	}
-	g.change(func() { repo.Collaborators[person.ID] = role })
+	g.change(func() {
+		repo.Collaborators[person.ID] = role
+		g.tellCollaborator("repo.add_member", repo, person, role)
+	})
 	return githubNothing()
 }
 
@@ -252,7 +263,10 @@ func (g *GitHub) deleteCollaborator(c *githubCall) githubAnswer {
 		return githubNotFound()
 	}
 	if repo.Collaborators[person.ID] != "" {
-		g.change(func() { delete(repo.Collaborators, person.ID) })
+		g.change(func() {
+			g.tellCollaborator("repo.remove_member", repo, person, repo.Collaborators[person.ID])
+			delete(repo.Collaborators, person.ID)
+		})
 	}
 	return githubNothing()
 }
@@ -324,7 +338,10 @@ func (g *GitHub) putRole(c *githubCall) githubAnswer {
 	if person == nil || person.Role == "" || role == nil {
 		return githubNotFound()
 	}
-	g.change(func() { role.Users[person.ID] = true })
+	g.change(func() {
+		role.Users[person.ID] = true
+		g.tellRole("organization_role.assign", role, person)
+	})
 	return githubNothing()
 }
 
@@ -333,6 +350,9 @@ func (g *GitHub) deleteRole(c *githubCall) githubAnswer {
 	if person == nil || role == nil || !role.Users[person.ID] {
 		return githubNotFound()
 	}
-	g.change(func() { delete(role.Users, person.ID) })
+	g.change(func() {
+		delete(role.Users, person.ID)
+		g.tellRole("organization_role.revoke", role, person)
+	})
 	return githubNothing()
 }

@@ -249,6 +249,9 @@ func (g *GitHub) putMembership(c *githubCall) githubAnswer {
 	case role != "admin" && role != "member" || person.Role == "":
 		return githubRefusal(http.StatusUnprocessableEntity, "Validation Failed")
 	}
-	g.change(func() { person.Role = role })
+	g.change(func() {
+		g.tellPermission(person, person.Role, role)
+		person.Role = role
+	})
 	return githubJSON(http.StatusOK, map[string]any{"state": "active", "role": role, "user": githubUser(person)})
 }

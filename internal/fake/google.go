@@ -46,8 +46,8 @@ type GoogleConfig struct {
 // The log is the Admin SDK's Activities.list for all users, each application a log of its own. Pages are newest first,
 // within startTime and endTime; a page token is good for its query alone, and a record that reaches the log meanwhile is
 // behind it if it is newer than the page. See
-// https://developers.google.com/workspace/admin/reports/reference/rest/v1/activities/list. The directory writes no log.
-// It is safe for concurrent use.
+// https://developers.google.com/workspace/admin/reports/reference/rest/v1/activities/list. Who comes into a group or gets a
+// role by a request, or goes, stands in the logs, and nothing else of the directory. It is safe for concurrent use.
 type Google struct {
 	config    GoogleConfig
 	faults    *faults
@@ -112,16 +112,7 @@ func (g *Google) Credentials(url string) string { return g.account().json(url + 
 func (g *Google) Add(application string, records ...json.RawMessage) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, raw := range records {
-		record := g.record(application, raw)
-		g.push(record)
-		if g.hit(g.config.LateEvery) && g.config.LateBy > 0 {
-			request := g.requests + 1 + g.rand.IntN(g.config.LateBy)
-			g.late[request] = append(g.late[request], record)
-			continue
-		}
-		g.persist(record)
-	}
+	g.happen(application, records...)
 }
 
 // AddAt makes the records reach an application's log at a time to come, by this machine's clock. They are not pushed.

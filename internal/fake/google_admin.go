@@ -304,13 +304,20 @@ func (g *Google) insertAssignment(r *http.Request) googleAnswer {
 		}
 	}
 	made := GoogleAssignment{ID: d.newAssignmentID(), Role: asked.RoleID, Holder: asked.AssignedTo, OrgUnit: asked.OrgUnitID}
-	return googleAnswer{body: g.writeAssignment(made), do: func() { d.assignments[made.ID] = made }}
+	return googleAnswer{body: g.writeAssignment(made), do: func() {
+		d.assignments[made.ID] = made
+		g.tellRole(made, "ASSIGN_ROLE")
+	}}
 }
 
 func (g *Google) deleteAssignment(r *http.Request) googleAnswer {
 	id := r.PathValue("assignment")
-	if _, there := g.directory.assignments[cmp.Or(id, "none")]; !there {
+	held, there := g.directory.assignments[cmp.Or(id, "none")]
+	if !there {
 		return googleNotFound("roleAssignmentId")
 	}
-	return googleAnswer{status: http.StatusNoContent, do: func() { delete(g.directory.assignments, id) }}
+	return googleAnswer{status: http.StatusNoContent, do: func() {
+		delete(g.directory.assignments, id)
+		g.tellRole(held, "UNASSIGN_ROLE")
+	}}
 }

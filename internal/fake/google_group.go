@@ -102,7 +102,10 @@ func (g *Google) insertMember(r *http.Request, group GoogleGroup) googleAnswer {
 	if _, there := g.directory.members[group.ID+"/"+asked.ID]; there {
 		return googleRefusal(http.StatusConflict, "duplicate", "Member already exists.")
 	}
-	return googleAnswer{body: g.writeMember(made), do: func() { g.directory.members[group.ID+"/"+asked.ID] = made }}
+	return googleAnswer{body: g.writeMember(made), do: func() {
+		g.directory.members[group.ID+"/"+asked.ID] = made
+		g.tellMember(made, true)
+	}}
 }
 
 func (g *Google) patchMember(r *http.Request, group GoogleGroup) googleAnswer {
@@ -130,7 +133,10 @@ func (g *Google) deleteMember(r *http.Request, group GoogleGroup) googleAnswer {
 	if !there {
 		return googleNotFound("memberKey")
 	}
-	return googleAnswer{status: http.StatusNoContent, do: func() { delete(g.directory.members, m.Group+"/"+m.Member) }}
+	return googleAnswer{status: http.StatusNoContent, do: func() {
+		delete(g.directory.members, m.Group+"/"+m.Member)
+		g.tellMember(m, false)
+	}}
 }
 
 func (g *Google) hasMember(r *http.Request, group GoogleGroup) googleAnswer {

@@ -23,8 +23,8 @@ func m365Bad(w http.ResponseWriter, message string) {
 	m365GraphError(w, http.StatusBadRequest, "Request_BadRequest", message)
 }
 
-// relateTo puts somebody into a group, as member or as owner.
-func (d *M365Directory) relateTo(relation map[string]map[string]bool) m365Call {
+// relateTo puts somebody into a group, as "member" or as "owner".
+func (d *M365Directory) relateTo(as string, relation map[string]map[string]bool) m365Call {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, _ := readBody[struct {
 			ID string `json:"@odata.id"`
@@ -47,6 +47,7 @@ func (d *M365Directory) relateTo(relation map[string]map[string]bool) m365Call {
 					relation[group.ID] = map[string]bool{}
 				}
 				relation[group.ID][id] = true
+				d.tellMember(as, group, id, false)
 			})
 			w.WriteHeader(http.StatusNoContent)
 		}
@@ -70,7 +71,7 @@ func (d *M365Directory) refuses(w http.ResponseWriter, group M365Group) bool {
 	return true
 }
 
-func (d *M365Directory) unrelate(relation map[string]map[string]bool) m365Call {
+func (d *M365Directory) unrelate(as string, relation map[string]map[string]bool) m365Call {
 	return func(w http.ResponseWriter, r *http.Request) {
 		group, there := d.groups[r.PathValue("id")]
 		member := r.PathValue("member")
@@ -81,7 +82,10 @@ func (d *M365Directory) unrelate(relation map[string]map[string]bool) m365Call {
 		case group.Team && strings.Contains(r.URL.Path, "/owners/") && len(relation[group.ID]) == 1:
 			m365Bad(w, "The group must have at least one owner, hence this owner cannot be removed.")
 		default:
-			d.change(func() { delete(relation[group.ID], member) })
+			d.change(func() {
+				delete(relation[group.ID], member)
+				d.tellMember(as, group, member, true)
+			})
 			w.WriteHeader(http.StatusNoContent)
 		}
 	}
@@ -164,7 +168,10 @@ func (d *M365Directory) giveRole(w http.ResponseWriter, r *http.Request, code, e
 		}
 	}
 	given := M365RoleAssignment{ID: d.newID("assignment"), Role: body.Role, Holder: body.Holder, Scope: body.Scope, Expires: end}
-	d.change(func() { given.put(d) })
+	d.change(func() {
+		given.put(d)
+		d.tellRole(given, false)
+	})
 	answer := map[string]any{"id": given.ID, "roleDefinitionId": given.Role, "principalId": given.Holder, "directoryScopeId": given.Scope}
 	if scheduled {
 		answer["status"], answer["action"] = "Provisioned", body.Action
@@ -174,11 +181,15 @@ func (d *M365Directory) giveRole(w http.ResponseWriter, r *http.Request, code, e
 
 func (d *M365Directory) unassignRole(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
-	if _, there := d.assignments[id]; !there {
+	held, there := d.assignments[id]
+	if !there {
 		m365Missing(w, id)
 		return
 	}
-	d.change(func() { delete(d.assignments, id) })
+	d.change(func() {
+		delete(d.assignments, id)
+		d.tellRole(held, true)
+	})
 	w.WriteHeader(http.StatusNoContent)
 }
 

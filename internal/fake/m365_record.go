@@ -155,8 +155,9 @@ type M365Audit struct {
 type M365Target struct {
 	// ID, Type and Name are the object's; Login is a person's user principal name.
 	ID, Type, Name, Login string
-	// Modified are its modifiedProperties: the new values, as Graph writes them.
+	// Modified are its modifiedProperties: the new values, as Graph writes them; where they are Removed, the old ones.
 	Modified map[string]string
+	Removed  bool
 }
 
 // ID is the directoryAudit's id.
@@ -179,7 +180,11 @@ func (a M365Audit) JSON() json.RawMessage {
 	for _, target := range a.Targets {
 		modified := []any{}
 		for _, name := range slices.Sorted(maps.Keys(target.Modified)) {
-			modified = append(modified, map[string]any{"displayName": name, "oldValue": nil, "newValue": target.Modified[name]})
+			property := map[string]any{"displayName": name, "oldValue": nil, "newValue": target.Modified[name]}
+			if target.Removed {
+				property["oldValue"], property["newValue"] = target.Modified[name], nil
+			}
+			modified = append(modified, property)
 		}
 		targets = append(targets, map[string]any{
 			"id": target.ID, "type": target.Type, "displayName": m365Null(target.Name), "userPrincipalName": m365Null(target.Login),

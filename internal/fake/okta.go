@@ -42,8 +42,8 @@ type OktaConfig struct {
 //
 // The log is GET /api/v1/logs as polling requests use it. Pages follow the order in which records reached the log,
 // whatever their "published"; the next link is always there and its cursor means nothing to anyone else; an empty page is
-// an answer like any other. See https://developer.okta.com/docs/reference/system-log-query/. The directory writes no log.
-// It is safe for concurrent use.
+// an answer like any other. See https://developer.okta.com/docs/reference/system-log-query/. What requests change of
+// memberships and roles stands in the log, and nothing else of the directory. It is safe for concurrent use.
 type Okta struct {
 	config    OktaConfig
 	faults    *faults

@@ -131,7 +131,10 @@ func (o *Okta) setMember(r *http.Request, there bool) oktaAnswer {
 	}
 	// Done twice is answered as done once.
 	if o.directory.members[group][person] != there {
-		o.change(func(d *oktaDirectory) { d.relate(d.members, group, person, there) })
+		o.change(func(d *oktaDirectory) {
+			d.relate(d.members, group, person, there)
+			o.tellMember(group, person, there)
+		})
 	}
 	return oktaAnswer{status: http.StatusNoContent}
 }
@@ -159,7 +162,10 @@ func (o *Okta) assign(r *http.Request) oktaAnswer {
 	case d.assigned[app][body.ID]:
 		return oktaRefusal(http.StatusConflict, "E0000062", "The specified user is already assigned to the application.")
 	}
-	o.change(func(d *oktaDirectory) { d.relate(d.assigned, app, body.ID, true) })
+	o.change(func(d *oktaDirectory) {
+		d.relate(d.assigned, app, body.ID, true)
+		o.tellAssigned(app, body.ID, true)
+	})
 	return oktaJSON(http.StatusOK, OktaAppUser{User: body.ID, External: d.external[app][body.ID]}.json())
 }
 
@@ -175,7 +181,10 @@ func (o *Okta) unassign(r *http.Request) oktaAnswer {
 					"The application cannot be unassigned from the user while their group memberships grant them access")
 			}
 		}
-		o.change(func(d *oktaDirectory) { d.relate(d.assigned, app, user, false) })
+		o.change(func(d *oktaDirectory) {
+			d.relate(d.assigned, app, user, false)
+			o.tellAssigned(app, user, false)
+		})
 		return oktaAnswer{status: http.StatusNoContent}
 	}
 	return oktaMissing("AppUser", user)

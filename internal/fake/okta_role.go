@@ -141,7 +141,10 @@ func (o *Okta) giveRole(r *http.Request) oktaAnswer {
 			return oktaRefusal(http.StatusConflict, "E0000090", "The role specified is already assigned to the user.")
 		}
 	}
-	o.change(func(d *oktaDirectory) { d.roles[given.ID] = given })
+	o.change(func(d *oktaDirectory) {
+		d.roles[given.ID] = given
+		o.tellPrivileges(id)
+	})
 	return oktaJSON(http.StatusCreated, given.json("USER"))
 }
 
@@ -150,6 +153,9 @@ func (o *Okta) takeRole(r *http.Request) oktaAnswer {
 	if role, there := o.directory.roles[id]; !there || role.Holder != r.PathValue("holder") {
 		return oktaMissing("RoleAssignment", id)
 	}
-	o.change(func(d *oktaDirectory) { delete(d.roles, id) })
+	o.change(func(d *oktaDirectory) {
+		delete(d.roles, id)
+		o.tellPrivileges(r.PathValue("holder"))
+	})
 	return oktaAnswer{status: http.StatusNoContent}
 }

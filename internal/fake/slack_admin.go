@@ -194,6 +194,7 @@ func (s *Slack) groupUpdate(r *http.Request) (map[string]any, string) {
 		}
 	}
 	if !s.change() {
+		s.tellGroup(g, users)
 		g.Users = users
 		s.directory.groups[g.ID] = g
 	}
@@ -291,6 +292,7 @@ func (s *Slack) invite(c SlackChannel, user, already string) (map[string]any, st
 	if !s.change() {
 		c.Members = append(slices.Clone(c.Members), user)
 		s.directory.channels[c.ID] = c
+		s.tellChannel(c, user, true)
 	}
 	return map[string]any{"channel": slackChannel(c)}, ""
 }
@@ -311,6 +313,7 @@ func (s *Slack) channelKick(r *http.Request) (map[string]any, string) {
 	if !s.change() {
 		c.Members = slackWithout(c.Members, user)
 		s.directory.channels[c.ID] = c
+		s.tellChannel(c, user, false)
 	}
 	return map[string]any{"errors": map[string]any{}}, ""
 }

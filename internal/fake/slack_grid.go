@@ -4,6 +4,7 @@
 package fake
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
@@ -107,6 +108,10 @@ func slackLevel(to string) func(*Slack, *http.Request) (map[string]any, string) 
 			// Who was a guest is a full member from then on.
 			m.Levels, m.Guest = levels, false
 			s.directory.people[m.ID] = m
+			s.persist(s.record(SlackAuditLog, SlackAudit{
+				Seed: 0x746f6c64, Number: uint64(s.added), Action: "role_change_to_" + cmp.Or(to, "user"), Time: time.Now(), Kind: "user",
+				Entity: map[string]any{"id": m.ID, "name": m.Name, "email": m.Email, "team": team},
+			}.JSON()))
 		}
 		return map[string]any{}, ""
 	}

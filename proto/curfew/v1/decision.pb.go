@@ -698,8 +698,11 @@ type PolicyRevision struct {
 	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	// When it came into force; never before it was applied.
 	From *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=from,proto3" json:"from,omitempty"`
-	// The policy's files by name: model.conf, policy.csv, identities.yaml, classes.yaml.
-	Files         map[string][]byte `protobuf:"bytes,7,rep,name=files,proto3" json:"files,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The policy's files by name: model.conf, policy.csv, identities.yaml, classes.yaml, catalog.yaml. Empty as stored where
+	// object names them instead.
+	Files map[string][]byte `protobuf:"bytes,7,rep,name=files,proto3" json:"files,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The name in the object store of a PolicyRevision with the files, where they are too large for the bus. Empty otherwise.
+	Object        string `protobuf:"bytes,8,opt,name=object,proto3" json:"object,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -783,6 +786,13 @@ func (x *PolicyRevision) GetFiles() map[string][]byte {
 	return nil
 }
 
+func (x *PolicyRevision) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
 var File_curfew_v1_decision_proto protoreflect.FileDescriptor
 
 const file_curfew_v1_decision_proto_rawDesc = "" +
@@ -840,7 +850,7 @@ const file_curfew_v1_decision_proto_rawDesc = "" +
 	"\breceived\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\breceived\x12+\n" +
 	"\x11previous_sequence\x18\v \x01(\x04R\x10previousSequence\x12!\n" +
-	"\fevent_digest\x18\f \x01(\fR\veventDigest\"\xae\x02\n" +
+	"\fevent_digest\x18\f \x01(\fR\veventDigest\"\xc6\x02\n" +
 	"\x0ePolicyRevision\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x16\n" +
@@ -848,7 +858,8 @@ const file_curfew_v1_decision_proto_rawDesc = "" +
 	"\x06author\x18\x04 \x01(\tR\x06author\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12.\n" +
 	"\x04from\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12:\n" +
-	"\x05files\x18\a \x03(\v2$.curfew.v1.PolicyRevision.FilesEntryR\x05files\x1a8\n" +
+	"\x05files\x18\a \x03(\v2$.curfew.v1.PolicyRevision.FilesEntryR\x05files\x12\x16\n" +
+	"\x06object\x18\b \x01(\tR\x06object\x1a8\n" +
 	"\n" +
 	"FilesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +

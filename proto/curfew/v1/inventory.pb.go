@@ -540,7 +540,9 @@ type Group struct {
 	Type string `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
 	// Who decides on its members: "" people, "rule" a rule at the vendor, "directory" another system that fills it. What
 	// Curfew takes from a managed group is put back.
-	ManagedBy     string `protobuf:"bytes,4,opt,name=managed_by,json=managedBy,proto3" json:"managed_by,omitempty"`
+	ManagedBy string `protobuf:"bytes,4,opt,name=managed_by,json=managedBy,proto3" json:"managed_by,omitempty"`
+	// Other names by which the vendor's log calls it: its addresses, "<org>/<slug>".
+	Aliases       []string `protobuf:"bytes,5,rep,name=aliases,proto3" json:"aliases,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -601,6 +603,13 @@ func (x *Group) GetManagedBy() string {
 		return x.ManagedBy
 	}
 	return ""
+}
+
+func (x *Group) GetAliases() []string {
+	if x != nil {
+		return x.Aliases
+	}
+	return nil
 }
 
 // Membership is a holder's place in a group.
@@ -1072,13 +1081,14 @@ const file_curfew_v1_inventory_proto_rawDesc = "" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x129\n" +
 	"\n" +
 	"last_login\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\tlastLoginB\x06\n" +
-	"\x04_mfa\"^\n" +
+	"\x04_mfa\"x\n" +
 	"\x05Group\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x03 \x01(\tR\x04type\x12\x1d\n" +
 	"\n" +
-	"managed_by\x18\x04 \x01(\tR\tmanagedBy\"\xc6\x01\n" +
+	"managed_by\x18\x04 \x01(\tR\tmanagedBy\x12\x18\n" +
+	"\aaliases\x18\x05 \x03(\tR\aaliases\"\xc6\x01\n" +
 	"\n" +
 	"Membership\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x16\n" +

@@ -83,6 +83,10 @@ func instead(do func(record []byte, reason string) ([]*curfewv1.Event, error)) e
 	}
 }
 
+func linkOf(holder string) *curfewv1.LinkChange {
+	return &curfewv1.LinkChange{Kind: "memberships", Holder: holder, HolderType: "account", Held: "g"}
+}
+
 // check is what the kit reports of a decoder and two records: one act, and two.
 func check(t *testing.T, c DecoderCase) []string {
 	t.Helper()
@@ -197,6 +201,20 @@ func TestDecoderKitBites(t *testing.T) {
 		{"a dead letter in the corpus", nil, func([]byte) ([]*curfewv1.Event, error) {
 			return nil, &event.Unreadable{Reason: "not JSON"}
 		}, "corpus: got error not JSON: , want an event"},
+		{"a link of a failure", nil, first(func(e *curfewv1.Event) {
+			e.Outcome = &curfewv1.Outcome{Status: curfewv1.OutcomeStatus_OUTCOME_STATUS_FAILURE}
+			e.Links = []*curfewv1.LinkChange{linkOf("u")}
+		}), "an act that took no effect"},
+		{"a link with one end", nil, first(func(e *curfewv1.Event) { e.Links = []*curfewv1.LinkChange{linkOf("")} }), "an end that is empty"},
+		{"a link of no kind", nil, first(func(e *curfewv1.Event) {
+			e.Links = []*curfewv1.LinkChange{linkOf("u")}
+			e.Links[0].Kind = "people"
+		}), "of no kind or no type"},
+		{"links beyond measure", nil, first(func(e *curfewv1.Event) {
+			for range 200 {
+				e.Links = append(e.Links, linkOf(strings.Repeat("u", 8<<10)))
+			}
+		}), "more than fits the bus"},
 		{"a secret", func(c *DecoderCase) { c.Secrets = []string{"s3cr3t"} }, decodeSound, `tells of the secret "s3cr3t"`},
 		{"an action without an act", nil, first(func(e *curfewv1.Event) { e.Action = "nothing.of.okta" }), "system_log/nothing.of.okta has no act"},
 		{"a kind without a class", nil, first(func(e *curfewv1.Event) {

@@ -89,6 +89,7 @@ func (c DecoderCase) sound(where string, e *curfewv1.Event, report report) {
 	if e.GetAction() == "" && len(e.GetOddities()) == 0 {
 		report("%s: no action, and no oddity says so", where)
 	}
+	soundLinks(where, e, report)
 }
 
 // share is whether two events have a message in common. Times are left out: nobody changes one in place.

@@ -3,8 +3,9 @@
 
 // Package sourcetest holds every polling source to the same promises: whatever the vendor does and wherever it is
 // interrupted, each thing that happened is read, once when repeats are taken out; what cannot be read is a dead letter;
-// secrets stay in; and cancelling it ends it. Webhooks, Inventory and Provision do so for its other abilities, Decoder for
-// the decoder of any source, and Catalog for what the catalogue knows of it.
+// secrets stay in; and cancelling it ends it. Webhooks, Inventory and Provision do so for its other abilities, Links for
+// what log and inventory say of the same thing, Decoder for the decoder of any source, and Catalog for what the catalogue
+// knows of it.
 package sourcetest
 
 import (

@@ -70,6 +70,7 @@ func Decode(record []byte) ([]*curfewv1.Event, error) {
 		Outcome:  d.outcome(),
 		Context:  d.context(),
 		Changes:  d.changes(),
+		Links:    d.links(),
 		Echo:     d.echo(),
 	}
 	decoded.Oddities = d.oddities

@@ -34,7 +34,9 @@ type entry struct {
 	Repo       event.Scalar `json:"repo"`
 	Repository event.Scalar `json:"repository"`
 	Team       event.Scalar `json:"team"`
+	TeamID     event.Scalar `json:"team_id"`
 	User       event.Scalar `json:"user"`
+	UserID     event.Scalar `json:"user_id"`
 	Business   event.Scalar `json:"business"`
 	Name       event.Scalar `json:"name"`
 
@@ -99,6 +101,7 @@ type values struct {
 	OldRepoRole        event.Scalar `json:"old_repo_base_role"`
 	NewRepoRole        event.Scalar `json:"new_repo_base_role"`
 	Role               event.Scalar `json:"organization_role_name"`
+	RoleID             event.Scalar `json:"organization_role_id"`
 	OldName            event.Scalar `json:"old_name"`
 	OldUser            event.Scalar `json:"old_user"`
 	OldValue           event.Scalar `json:"old_value"`

@@ -141,6 +141,7 @@ type members struct {
 	User        account `json:"user"`
 	BlockedUser account `json:"blocked_user"`
 	Team        *struct {
+		ID         event.Scalar `json:"id"`
 		Name       event.Scalar `json:"name"`
 		Slug       event.Scalar `json:"slug"`
 		Privacy    event.Scalar `json:"privacy"`
@@ -236,6 +237,7 @@ func DecodeWebhook(record []byte) ([]*curfewv1.Event, error) {
 		Resource: t.resource(),
 		Outcome:  t.outcome(),
 		Changes:  t.changes(),
+		Links:    t.links(action),
 		Echo:     t.echo(action),
 		Oddities: t.oddities,
 	}}, nil

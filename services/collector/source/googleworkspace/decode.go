@@ -129,6 +129,7 @@ func (d *decoding) event(a *act) *curfewv1.Event {
 	decoded.Resource = d.resource(decoded.Action, a)
 	decoded.Outcome = outcome(d.feed, decoded.Action, a)
 	decoded.Changes = changes(d.feed, decoded.Action, a)
+	decoded.Links = d.links(decoded.Action, a)
 	if shown := secondFactor(a, decoded.Outcome); shown || a.find("user_agent") != nil {
 		if decoded.Context == nil {
 			decoded.Context = &curfewv1.Context{}

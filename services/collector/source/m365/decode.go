@@ -131,6 +131,7 @@ func Decode(record []byte) ([]*curfewv1.Event, error) {
 	}
 	decoded.Resource = d.resource()
 	decoded.Changes = d.allChanges()
+	decoded.Links = d.links(decoded.Outcome)
 	d.wrongTypes()
 	decoded.Oddities = d.oddities
 	return []*curfewv1.Event{decoded}, nil

@@ -193,6 +193,7 @@ func DecodeGraph(record []byte) ([]*curfewv1.Event, error) {
 			changes = append(changes, d.changes("modifiedProperties", d.targets[i].properties)...)
 		}
 		decoded.Changes = d.bounded("modifiedProperties", changes)
+		decoded.Links = d.links(decoded.Action, d.targets, decoded.Outcome)
 	}
 	if decoded.Action == "" {
 		d.odd("activityDisplayName: missing")

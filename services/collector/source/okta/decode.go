@@ -112,6 +112,7 @@ func Decode(record []byte) ([]*curfewv1.Event, error) {
 		Context:  d.context(),
 		Changes:  d.changes(),
 	}
+	decoded.Links = d.links(decoded.Outcome)
 	if decoded.Action == "" {
 		d.odd("eventType: missing")
 	}

@@ -171,6 +171,7 @@ func (d *auditing) event(record []byte) *curfewv1.Event {
 	decoded.Context = d.context()
 	d.changes()
 	decoded.Changes = d.changed
+	decoded.Links = d.links(decoded.Outcome)
 	decoded.Echo = echo(decoded)
 	return decoded
 }

@@ -192,6 +192,7 @@ func (d *hearing) event() *curfewv1.Event {
 	}
 	d.changes()
 	decoded.Changes = d.changed
+	decoded.Links = d.links()
 	decoded.Echo = echo(decoded)
 	return decoded
 }
