@@ -7,9 +7,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"syscall"
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/curfewhq/curfew/internal/bus"
@@ -80,74 +82,120 @@ func fill(b *testing.B, on *bus.Bus, events []*curfewv1.Event, size int) {
 }
 
 // BenchmarkEvaluator is the evaluator's path: read a batch, decode, decide, write findings and one decision an event,
-// durable before going on. Beside it in the same run: the same path with one event a message, and the limit, which is
-// the same batches read and as large batches of decisions written with nothing decided.
+// durable before going on. Beside it in the same run: the same path with one event a message; what the bus alone takes for
+// as many bytes read and written; and the other parts by themselves.
 func BenchmarkEvaluator(b *testing.B) {
 	for _, c := range []struct {
-		name  string
-		size  int
-		n     int
-		judge bool
-	}{{"batch=256", 256, 40 * 256, true}, {"batch=1", 1, 2000, true}, {"limit", 256, 40 * 256, false}} {
+		name    string
+		size, n int
+		run     func(*lane, context.Context) error
+	}{
+		{"batch=256", 256, 400 * 256, func(l *lane, ctx context.Context) error {
+			_, err := l.judge(ctx)
+			return err
+		}},
+		{"batch=1", 1, 2000, func(l *lane, ctx context.Context) error {
+			_, err := l.judge(ctx)
+			return err
+		}},
+		{"bus", 256, 400 * 256, (*lane).copy},
+	} {
 		b.Run(c.name, func(b *testing.B) {
+			var used time.Duration
 			for b.Loop() {
 				b.StopTimer()
 				on := bustest.New(b)
 				e := benchEvaluator(b, on)
-				events := benchEvents(c.n) // after the policy came into force
-				fill(b, on, events, c.size)
+				fill(b, on, benchEvents(c.n), c.size) // after the policy came into force
+				begun := cpuTime(b)
 				b.StartTimer()
 				l := &lane{evaluator: e, source: "google_workspace", feed: "drive"}
 				ctx, cancel := context.WithCancel(b.Context())
-				go func() {
-					// The end is seen where everybody sees it: in the stream of decisions.
-					_ = on.Follow(ctx, bus.All("decision"), bus.From{}, func(m bus.Message) error {
-						batch := new(curfewv1.DecisionBatch)
-						if err := m.Decode(batch); err != nil {
-							return err
-						}
-						if n := len(batch.GetDecisions()); n > 0 && batch.GetDecisions()[n-1].GetEventId() == events[len(events)-1].GetId() {
-							cancel()
-						}
-						return nil
-					})
-				}()
-				var err error
-				if c.judge {
-					_, err = l.judge(ctx)
-				} else {
-					err = l.copy(ctx)
-				}
-				if ctx.Err() == nil {
+				go endAfter(ctx, cancel, on, c.n/c.size)
+				if err := c.run(l, ctx); ctx.Err() == nil {
 					b.Fatal(err)
 				}
 				b.StopTimer()
+				used += cpuTime(b) - begun
 				if err := on.Close(); err != nil {
 					b.Fatal(err)
 				}
 				b.StartTimer()
 			}
-			b.ReportMetric(float64(b.N*c.n)/b.Elapsed().Seconds(), "events/s")
+			report(b, used, b.N*c.n)
+		})
+	}
+	on := bustest.New(b)
+	l := &lane{evaluator: benchEvaluator(b, on), source: "google_workspace", feed: "drive"}
+	batch := &curfewv1.EventBatch{Format: 1, Tenant: "main", Source: l.source, Feed: l.feed, Received: timestamppb.Now(), Events: benchEvents(256)}
+	read, err := proto.Marshal(batch)
+	if err != nil {
+		b.Fatal(err)
+	}
+	by := l.knowledge.now()
+	answer, _, _ := l.decide(by, batch)
+	for name, part := range map[string]func() error{
+		"decode": func() error { return proto.Unmarshal(read, new(curfewv1.EventBatch)) },
+		"decide": func() error {
+			l.decide(by, batch)
+			return nil
+		},
+		"encode": func() error {
+			_, err := proto.MarshalOptions{Deterministic: true}.Marshal(answer)
+			return err
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			begun := cpuTime(b)
+			for b.Loop() {
+				if err := part(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			report(b, cpuTime(b)-begun, b.N*256)
 		})
 	}
 }
 
-// copy is judge without judging: what the bus alone takes.
+// report adds what the events took.
+func report(b *testing.B, used time.Duration, events int) {
+	b.Helper()
+	b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64(used.Nanoseconds())/1000/float64(events), "cpu-us/event")
+}
+
+// endAfter ends ctx once so many batches of decisions stand where everybody sees them.
+func endAfter(ctx context.Context, cancel context.CancelFunc, on *bus.Bus, batches int) {
+	_ = on.Follow(ctx, bus.All("decision"), bus.From{}, func(bus.Message) error {
+		if batches--; batches == 0 {
+			cancel()
+		}
+		return nil
+	})
+}
+
+// cpuTime is what this process has had of all cores so far.
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// copy is judge without judging: as many bytes read and written.
 func (l *lane) copy(ctx context.Context) error {
-	answers := map[int]*curfewv1.DecisionBatch{}
+	var answer *curfewv1.DeadLetter
 	var last uint64
 	return l.Bus.Follow(ctx, bus.EventSubject(l.Tenant, l.source, l.feed), bus.From{}, func(m bus.Message) error {
-		batch := new(curfewv1.EventBatch)
-		if err := m.Decode(batch); err != nil {
-			return err
-		}
-		answer := answers[len(batch.GetEvents())]
 		if answer == nil {
-			answer, _, _ = l.decide(l.knowledge.now(), batch)
-			answers[len(batch.GetEvents())] = answer
-		}
-		for i, e := range batch.GetEvents() {
-			answer.GetDecisions()[i].EventId = e.GetId()
+			batch := new(curfewv1.EventBatch)
+			if err := m.Decode(batch); err != nil {
+				return err
+			}
+			decided, _, _ := l.decide(l.knowledge.now(), batch)
+			answer = &curfewv1.DeadLetter{Raw: make([]byte, proto.Size(decided))}
 		}
 		var err error
 		last, err = l.Bus.Append(ctx, bus.DecisionSubject(l.Tenant, l.source, l.feed), last, answer)

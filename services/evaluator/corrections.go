@@ -124,20 +124,32 @@ func isFrom(d *curfewv1.Decision, batch *curfewv1.DecisionBatch, from int64) boo
 type decidedBy struct {
 	by    *picture
 	batch *curfewv1.DecisionBatch
-	at    time.Time
 }
 
-// reconsider looks again at what was learnt while a batch was judged and written: who looks for corrections may have read
-// DECISIONS before the batch stood there. It ends when written is closed.
+// reconsider looks again at what was learnt while batches were judged and written: who looks for corrections may have read
+// DECISIONS before they stood there. It ends when written is closed.
 func (e *evaluator) reconsider(ctx context.Context, written <-chan decidedBy) error {
-	for d := range written {
-		now, err := e.knowledge.since(ctx, d.at)
+	for first := range written {
+		waiting := []decidedBy{first}
+		for more := true; more && len(waiting) < cap(written); {
+			select {
+			case next, open := <-written:
+				if more = open; open {
+					waiting = append(waiting, next)
+				}
+			default:
+				more = false
+			}
+		}
+		now, err := e.knowledge.since(ctx, time.Now())
 		if err != nil {
 			return err
 		}
-		if from := e.knowledge.changedBetween(d.by.basis, now.basis); from < temporal.End {
-			if err := e.judgeAgain(ctx, now, d.batch, from); err != nil {
-				return err
+		for _, d := range waiting {
+			if from := e.knowledge.changedBetween(d.by.basis, now.basis); from < temporal.End {
+				if err := e.judgeAgain(ctx, now, d.batch, from); err != nil {
+					return err
+				}
 			}
 		}
 	}

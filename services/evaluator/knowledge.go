@@ -50,6 +50,9 @@ type knowledge struct {
 	asking  chan struct{}
 }
 
+// askEvery is how often at most the bus is asked how much there is.
+const askEvery = 5 * time.Millisecond
+
 // picture is a judge with the basis that its decisions rest on: both of one moment, or the basis would say what was not
 // so.
 type picture struct {
@@ -185,10 +188,15 @@ func (k *knowledge) since(ctx context.Context, arrived time.Time) (*picture, err
 // ask finds how much there is and waits until it is folded, unless somebody did since.
 func (k *knowledge) ask(ctx context.Context, arrived time.Time) error {
 	k.mu.Lock()
-	done := k.asked.After(arrived)
+	last := k.asked
 	k.mu.Unlock()
-	if done {
+	if last.After(arrived) {
 		return nil
+	}
+	select {
+	case <-time.After(askEvery - time.Since(last)): // one question serves all who wait meanwhile
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	begun := time.Now()
 	var ends reached

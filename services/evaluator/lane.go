@@ -48,9 +48,10 @@ func (l *lane) judge(ctx context.Context) (progressed bool, err error) {
 			return false, err
 		}
 	}
-	// Judging takes the cores and writing waits for the disk, so the next batch is judged while one is written.
+	// Judging takes the cores and writing waits for the disk, so the next batches are judged while one is written, and
+	// their findings are written meanwhile.
 	arrivals := make(chan arrival, 16)
-	judgedBatches := make(chan *considered, 1)
+	judgedBatches, told := make(chan *considered, 1), make(chan *considered, 4)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(arrivals)
@@ -78,17 +79,31 @@ func (l *lane) judge(ctx context.Context) (progressed bool, err error) {
 		}
 		return nil
 	})
-	written := make(chan decidedBy, 16)
+	group.Go(func() error {
+		defer close(told)
+		for c := range judgedBatches {
+			if err := l.report(ctx, c); err != nil {
+				return err
+			}
+			select {
+			case told <- c:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+	written := make(chan decidedBy, 64)
 	group.Go(func() error {
 		defer close(written)
-		for c := range judgedBatches {
+		for c := range told {
 			var err error
 			if last, err = l.settle(ctx, decisions, last, c); err != nil {
 				return err
 			}
 			progressed = true
 			select {
-			case written <- decidedBy{c.by, c.answer, time.Now()}:
+			case written <- decidedBy{c.by, c.answer}:
 			case <-ctx.Done():
 				return ctx.Err()
 			}
@@ -154,24 +169,24 @@ func (l *lane) consider(ctx context.Context, message arrival) (*considered, erro
 	return c, nil
 }
 
-// settle writes what was judged. The findings are on disk before the decisions and the decisions end the matter: what
-// was done twice has the same ids, and a second batch of decisions is refused by the expected sequence.
-func (l *lane) settle(ctx context.Context, subject string, last uint64, c *considered) (uint64, error) {
+// report writes the dead letters and findings of what was judged. They are on disk before the decisions, which end the
+// matter: what is done twice has the same ids.
+func (l *lane) report(ctx context.Context, c *considered) error {
 	if c.unreadable != nil {
 		if err := l.bury(ctx, "unreadable batch", c.unreadable, c.raw, ""); err != nil {
-			return 0, err
+			return err
 		}
 	}
 	for _, failure := range c.failures {
 		if err := l.bury(ctx, "judge panicked", failure.err, failure.event.GetRaw(), failure.event.GetId()); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	for _, f := range c.findings {
-		if _, err := l.Bus.Publish(ctx, bus.FindingSubject(f), f.GetId(), f); err != nil {
-			return 0, err
-		}
-	}
+	return l.publish(ctx, c.findings)
+}
+
+// settle writes the decisions. A second batch of them for the same events is refused by the expected sequence.
+func (l *lane) settle(ctx context.Context, subject string, last uint64, c *considered) (uint64, error) {
 	c.answer.PreviousSequence = last
 	sequence, err := l.Bus.Append(ctx, subject, last, c.answer)
 	if err != nil {
@@ -179,6 +194,22 @@ func (l *lane) settle(ctx context.Context, subject string, last uint64, c *consi
 	}
 	l.count(c.batch, c.answer, c.findings)
 	return sequence, nil
+}
+
+// findingsAtOnce is how many findings wait for the disk together.
+const findingsAtOnce = 32
+
+// publish returns nil once all findings are on disk, in whatever order.
+func (l *lane) publish(ctx context.Context, findings []*curfewv1.Finding) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(findingsAtOnce)
+	for _, f := range findings {
+		group.Go(func() error {
+			_, err := l.Bus.Publish(ctx, bus.FindingSubject(f), f.GetId(), f)
+			return err
+		})
+	}
+	return group.Wait()
 }
 
 func (l *lane) bury(ctx context.Context, reason string, why error, raw []byte, eventID string) error {
