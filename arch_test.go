@@ -107,7 +107,7 @@ var everywhere = []string{"..."}
 
 var homes = []home{
 	{of: "github.com/nats-io/...", in: []string{"internal/bus/..."}, why: "the bus is the one place that speaks NATS"},
-	{of: "github.com/casbin/...", in: []string{"services/evaluator", "services/evaluator/enforcer"}, why: "the evaluator alone decides"},
+	{of: "github.com/casbin/...", in: []string{"services/evaluator/enforcer"}, why: "the evaluator alone decides"},
 	{of: "github.com/redis/...", in: []string{"internal/state/..."}, why: "derived state is one small interface"},
 	{of: "github.com/alicebob/miniredis/...", tests: []string{"internal/state/...", "cmd/..."}, why: "a Redis for tests on a bare machine"},
 	{of: "go.yaml.in/...", in: []string{"internal/yamlfile/..."}, why: "one strict reader: unknown keys are refused everywhere or nowhere"},

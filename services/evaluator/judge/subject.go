@@ -1,0 +1,135 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+package judge
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"time"
+
+	"github.com/curfewhq/curfew/internal/catalog"
+	"github.com/curfewhq/curfew/internal/event"
+	"github.com/curfewhq/curfew/internal/temporal"
+	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+)
+
+// name sets the decision's subject and person and returns the subject to judge, and why it is not certain who that is.
+func (j *Judge) name(d *curfewv1.Decision, e *curfewv1.Event, policy *Policy, action catalog.Action, at time.Time) (subject, doubt string) {
+	d.Subject, doubt = j.subject(e.GetSource(), e.GetActor(), policy, at)
+	if action.App && (e.GetApp().GetId() != "" || e.GetApp().GetName() != "") {
+		app := e.GetApp().GetId()
+		if app == "" {
+			app = "name=" + e.GetApp().GetName()
+		}
+		d.Person, d.Subject, doubt = d.Subject, "app:"+e.GetSource()+"/"+j.appID(app), ""
+	}
+	if d.Subject == "" {
+		return "unknown:" + e.GetSource(), ""
+	}
+	d.Subject, d.Person = clip(d.Subject), clip(d.Person)
+	return d.Subject, doubt
+}
+
+func (j *Judge) subject(source string, actor *curfewv1.Actor, policy *Policy, at time.Time) (subject, doubt string) {
+	if actor == nil {
+		return "", ""
+	}
+	kind := actor.GetType()
+	o := policy.identities.owner(account{
+		source: source, id: actor.GetId(), name: actor.GetName(), email: actor.GetEmail(),
+		person: kind != curfewv1.ActorType_ACTOR_TYPE_APP && kind != curfewv1.ActorType_ACTOR_TYPE_SERVICE,
+	}, temporal.Nanos(at), j.Known)
+	if o.person != "" {
+		return "person:" + o.person, o.doubt
+	}
+	return j.nobody(source, actor), o.doubt
+}
+
+// nobody is the subject for an actor that belongs to nobody known.
+func (j *Judge) nobody(source string, actor *curfewv1.Actor) string {
+	kind := actor.GetType()
+	id := actor.GetId()
+	if id == "" {
+		id = actor.GetEmail()
+	}
+	if id == "" {
+		id = actor.GetName()
+	}
+	if id == "" {
+		return ""
+	}
+	if kind == curfewv1.ActorType_ACTOR_TYPE_APP {
+		return "app:" + source + "/" + j.appID(id)
+	}
+	if kind != curfewv1.ActorType_ACTOR_TYPE_SERVICE && (actor.GetId() == "" || !isOpaque(id)) {
+		id = j.token(id) // a name, an e-mail or an address
+	}
+	id = event.Escape(id)
+	switch kind {
+	case curfewv1.ActorType_ACTOR_TYPE_SERVICE:
+		if source == Self {
+			return "service:" + id // Curfew's own callers are named as the policy names them
+		}
+		return "service:" + source + "/" + id
+	case curfewv1.ActorType_ACTOR_TYPE_APP, curfewv1.ActorType_ACTOR_TYPE_PERSON, curfewv1.ActorType_ACTOR_TYPE_UNSPECIFIED:
+	}
+	return "unknown:" + source + "/" + id
+}
+
+// appID is an app's id fit for a record. An e-mail is a person's, but for those that Google gives service accounts.
+func (j *Judge) appID(id string) string {
+	if strings.Contains(id, "@") && !strings.HasSuffix(id, ".gserviceaccount.com") {
+		return j.token(id)
+	}
+	return event.Escape(id)
+}
+
+// isOpaque is whether an id tells nothing of whom it stands for: letters, digits and "._-", and no address.
+func isOpaque(id string) bool {
+	const opaque = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+	return event.IP(id) == "" && strings.Trim(id, opaque) == ""
+}
+
+// scrub takes out of a text of the vendor's what reads as an e-mail or an address.
+func scrub(text string) string {
+	words := strings.Fields(text)
+	for i, word := range words {
+		if strings.Contains(word, "@") || event.IP(strings.Trim(word, "()[],;\"'")) != "" {
+			words[i] = "~"
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// pseudonymise replaces each part of an object that reads as an e-mail.
+func (j *Judge) pseudonymise(policy *Policy, object string) string {
+	if !strings.Contains(object, "@") {
+		return object
+	}
+	parts := strings.Split(object, "/")
+	for i, part := range parts {
+		parts[i] = j.pseudonym(policy, part)
+	}
+	return strings.Join(parts, "/")
+}
+
+// pseudonym is a name fit for a record: an e-mail becomes its person's id, or a keyed token where it is nobody's.
+func (j *Judge) pseudonym(policy *Policy, name string) string {
+	if !strings.Contains(name, "@") {
+		return name
+	}
+	if person := policy.identities.byEmail(name); person != "" {
+		return "person:" + person
+	}
+	return j.token(name)
+}
+
+// token stands in records for a name, the same for the same name under the same key.
+func (j *Judge) token(name string) string {
+	mac := hmac.New(sha256.New, j.Pseudonyms)
+	mac.Write([]byte(temporal.FoldEmail(name)))
+	return "~" + hex.EncodeToString(mac.Sum(nil)[:8])
+}
