@@ -253,7 +253,8 @@ func (b belongings) Links(holder string) []temporal.Link {
 		links = append(links, temporal.Link{Held: own, From: temporal.Start, Until: temporal.End, Known: temporal.Start, Origin: identitiesFile})
 	}
 	for _, link := range slices.Clone(links) {
-		if source, _, is := isAccount(link.Held); is && source == b.directory {
+		if source, id, is := isAccount(link.Held); is && source == b.directory {
+			ask(temporal.Elsewhere("saml:" + id))
 			for _, name := range b.known.Links(link.Held) {
 				ask(name.Held)
 			}
