@@ -32,7 +32,7 @@ func askAdmin(t *testing.T, google *Google, scope, method, path, body string) (i
 func TestGoogleDirectoryRefuses(t *testing.T) {
 	google := NewGoogle(GoogleConfig{})
 	anna := google.AddUser(GoogleUser{Email: "anna@example.com"})
-	group := google.AddGroup(GoogleGroup{Email: "staff@example.com"})
+	group := google.AddGroup(GoogleGroup{Email: "staff@example.com", Aliases: []string{"all@example.com"}, NonEditableAliases: []string{"staff@example.net"}})
 	google.AddRole(GoogleRole{ID: "9", Name: "HELP"})
 	const directory = "/admin/directory/v1/"
 	users, members, security, roles := "admin.directory.user.readonly", "admin.directory.group.member", "admin.directory.user.security", "admin.directory.rolemanagement"
@@ -52,6 +52,9 @@ func TestGoogleDirectoryRefuses(t *testing.T) {
 		{users, "GET", directory + "users/anna@example.com", "", 200},
 		{users, "GET", directory + "users/ben@example.com", "", 404},
 		{users, "GET", directory + "nothing", "", 404},
+		{"admin.directory.group.readonly", "GET", directory + "groups/all@example.com", "", 200},
+		{"admin.directory.group.readonly", "GET", directory + "groups/staff@example.net", "", 200},
+		{"admin.directory.group.readonly", "GET", directory + "groups/none@example.com", "", 404},
 		{members, "POST", directory + "groups/" + group + "/members", `{"id":"1","role":"MEMBER"}`, 404},
 		{members, "POST", directory + "groups/" + group + "/members", `{"id":"1","role":"KING"}`, 400},
 		{members, "POST", directory + "groups/" + group + "/members", member, 200},

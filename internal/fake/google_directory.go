@@ -36,6 +36,8 @@ type GoogleGroup struct {
 	ID string
 	// Email is its address, Name its display name.
 	Email, Name string
+	// Aliases are further addresses; NonEditableAliases those that Google gives it by itself.
+	Aliases, NonEditableAliases []string
 }
 
 // GoogleMember is a place in a group.
@@ -288,7 +290,7 @@ func (d *googleDirectory) group(key string) (GoogleGroup, bool) {
 		return group, true
 	}
 	for _, group := range d.groups {
-		if strings.EqualFold(group.Email, key) {
+		if strings.EqualFold(group.Email, key) || slices.Contains(group.Aliases, key) || slices.Contains(group.NonEditableAliases, key) {
 			return group, true
 		}
 	}

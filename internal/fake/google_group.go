@@ -38,9 +38,16 @@ func (g *Google) getGroup(_ *http.Request, group GoogleGroup) googleAnswer {
 }
 
 func (g *Google) writeGroup(group GoogleGroup) map[string]any {
-	return object("group", map[string]any{
+	fields := map[string]any{
 		"id": group.ID, "email": group.Email, "name": group.Name, "directMembersCount": strconv.Itoa(len(g.membersOf(group))), "adminCreated": true,
-	})
+	}
+	if len(group.Aliases) > 0 {
+		fields["aliases"] = group.Aliases
+	}
+	if len(group.NonEditableAliases) > 0 {
+		fields["nonEditableAliases"] = group.NonEditableAliases
+	}
+	return object("group", fields)
 }
 
 func (g *Google) membersOf(group GoogleGroup) map[string]GoogleMember {

@@ -61,13 +61,10 @@ func (h *Holding) walk(dom string, at int64, sources []Source, all bool) (doubt 
 		}
 		holder, hops := h.steps[i].name, h.steps[i].hops
 		for _, source := range sources {
-			links, ordered := source.Links(holder), isOrdered(source)
+			links, ended := linksAt(source, holder, at)
+			h.From = max(h.From, ended)
 			for j := range links {
 				link := &links[j]
-				if ordered && link.Until <= at {
-					h.From = max(h.From, link.Until)
-					break // all behind it ended no later
-				}
 				if link.Dom != "" && link.Dom != dom {
 					continue
 				}
@@ -88,13 +85,18 @@ func (h *Holding) walk(dom string, at int64, sources []Source, all bool) (doubt 
 	return doubt
 }
 
-// isOrdered is whether a source's links come in the order of compare.
-func isOrdered(source Source) bool {
-	switch source.(type) {
-	case *Relation, *Known:
-		return true
+// linksAt is the links of a holder that may stand at a moment; of the others the last ended at ended.
+func linksAt(source Source, holder string, at int64) (links []Link, ended int64) {
+	switch s := source.(type) {
+	case *Relation:
+		return s.linksAt(holder, at)
+	case *Known:
+		if s == nil {
+			return nil, Start
+		}
+		return s.relation.linksAt(holder, at)
 	default:
-		return false
+		return source.Links(holder), Start
 	}
 }
 

@@ -11,11 +11,13 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
-	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
 // Times are nanoseconds since 1970 in UTC. Start and End stand for no beginning and no end.
@@ -93,20 +95,57 @@ const shards = 1024
 
 // Relation is the links of many holders. It is immutable and safe for concurrent use; the zero value is empty.
 type Relation struct {
-	parts [shards]map[string][]Link
+	parts [shards]map[string]kept
 	seed  maphash.Seed
 	count int
+}
+
+// kept is the links of one holder, in the order of compare. Those without an end stand once more by themselves, so that
+// most questions, which are about the present, do not touch the memory of the past.
+type kept struct {
+	all, open []Link
+	ended     int64 // when the last of the others ended, or will
+}
+
+func keep(links []Link) kept {
+	if !slices.IsSortedFunc(links, compare) {
+		links = slices.Clone(links)
+		slices.SortFunc(links, compare)
+	}
+	k := kept{all: links, open: links, ended: Start}
+	if n := slices.IndexFunc(links, func(l Link) bool { return l.Until < End }); n >= 0 {
+		k.open, k.ended = slices.Clone(links[:n]), links[n].Until
+	}
+	return k
 }
 
 // NewRelation is an empty relation.
 func NewRelation() *Relation { return new(Relation) }
 
 // Links is what a holder holds directly, what ends last first.
-func (r *Relation) Links(holder string) []Link {
-	if r.count == 0 {
-		return nil
+func (r *Relation) Links(holder string) []Link { return r.kept(holder).all }
+
+// linksAt is the links of a holder that had not ended by a moment, and when the last of the others did.
+func (r *Relation) linksAt(holder string, at int64) (links []Link, ended int64) {
+	k := r.kept(holder)
+	if k.ended <= at {
+		return k.open, k.ended
 	}
-	return r.parts[r.part(holder)][holder]
+	n := sort.Search(len(k.all), func(i int) bool { return k.all[i].Until <= at })
+	if n == len(k.all) {
+		return k.all, Start
+	}
+	return k.all[:n], k.all[n].Until
+}
+
+func (r *Relation) kept(holder string) kept {
+	if r.count == 0 {
+		return kept{ended: Start}
+	}
+	if k, known := r.parts[r.part(holder)][holder]; known {
+		return k
+	}
+	return kept{ended: Start}
 }
 
 func (r *Relation) part(holder string) uint64 { return maphash.String(r.seed, holder) % shards }
@@ -126,20 +165,16 @@ func (r *Relation) With(changed map[string][]Link) *Relation {
 		at := next.part(holder)
 		if !copied[at] {
 			copied[at] = true
-			own := make(map[string][]Link, len(next.parts[at])+1)
+			own := make(map[string]kept, len(next.parts[at])+1)
 			maps.Copy(own, next.parts[at])
 			next.parts[at] = own
 		}
-		next.count += len(links) - len(next.parts[at][holder])
+		next.count += len(links) - len(next.parts[at][holder].all)
 		if len(links) == 0 {
 			delete(next.parts[at], holder)
 			continue
 		}
-		if !slices.IsSortedFunc(links, compare) {
-			links = slices.Clone(links)
-			slices.SortFunc(links, compare)
-		}
-		next.parts[at][holder] = links
+		next.parts[at][holder] = keep(links)
 	}
 	return next
 }
@@ -147,8 +182,8 @@ func (r *Relation) With(changed map[string][]Link) *Relation {
 // Each calls visit with every holder and its links, in no order, until it returns false.
 func (r *Relation) Each(visit func(holder string, links []Link) bool) {
 	for _, part := range r.parts {
-		for holder, links := range part {
-			if !visit(holder, links) {
+		for holder, k := range part {
+			if !visit(holder, k.all) {
 				return
 			}
 		}

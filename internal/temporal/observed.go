@@ -28,10 +28,11 @@ type observed struct {
 	source, kind string
 	origin       string // of what readings say
 	state        inventory.State
-	heard        bool      // there was a record
-	sound        bool      // no record is missing since the last with everything
-	readings     []reading // whole ones and those that changed something
-	whole        []int     // which of them were whole
+	heard        bool                       // there was a record
+	sound        bool                       // no record is missing since the last with everything
+	entries      map[string]*curfewv1.Entry // by key: state's, but for records that were left out
+	readings     []reading                  // whole ones and those that changed something
+	whole        []int                      // which of them were whole
 	pairs        map[pair]*history
 	holders      map[string][]pair
 	ids          map[string]bool // of the accounts or groups that were ever shown
@@ -44,7 +45,7 @@ func (f *Fold) lane(source, kind string) *observed {
 	if f.lanes[at] == nil {
 		f.lanes[at] = &observed{
 			source: source, kind: kind, origin: source + " " + kind,
-			pairs: map[pair]*history{}, holders: map[string][]pair{}, ids: map[string]bool{}, open: map[pair]bool{},
+			entries: map[string]*curfewv1.Entry{}, pairs: map[pair]*history{}, holders: map[string][]pair{}, ids: map[string]bool{}, open: map[pair]bool{},
 		}
 	}
 	return f.lanes[at]
@@ -65,9 +66,9 @@ func (f *Fold) Inventory(record *curfewv1.Inventory, load func(object string) ([
 }
 
 func (f *Fold) take(o *observed, record *curfewv1.Inventory, load func(object string) ([]byte, error)) (holders map[string]bool, err error) {
-	follows, broken := o.sound, o.heard && !o.sound
+	lost := o.lost() < End
 	o.heard = true
-	if record.GetObject() == "" && broken {
+	if lost && record.GetObject() == "" {
 		return nil, nil
 	}
 	err = o.state.Apply(record, load)
@@ -80,7 +81,7 @@ func (f *Fold) take(o *observed, record *curfewv1.Inventory, load func(object st
 	}
 	o.sound = true
 	touched := touched{map[string]bool{}, map[string]bool{}}
-	o.read(record, follows, touched)
+	o.read(record, touched)
 	f.replace(o.source, touched)
 	return touched.holders, nil
 }
@@ -119,8 +120,8 @@ func (t touched) pair(p pair) {
 	t.holders[p.holder] = true
 }
 
-// read takes what a reading showed in; follows is whether all readings before it were.
-func (o *observed) read(record *curfewv1.Inventory, follows bool, touched touched) {
+// read takes what a reading showed in.
+func (o *observed) read(record *curfewv1.Inventory, touched touched) {
 	before := map[*history]bool{}
 	var changed []pair // or not
 	count := func(entry *curfewv1.Entry, by int) {
@@ -141,13 +142,20 @@ func (o *observed) read(record *curfewv1.Inventory, follows bool, touched touche
 				before[h], changed, h.entries = true, append(changed, p), 0
 			}
 		}
+		clear(o.entries)
 		for _, entry := range o.state.Entries() {
 			count(entry, 1)
+			o.entries[entry.GetKey()] = entry
 		}
 	} else {
+		// Against what is known here: a record that is missing may be made good by the next, and leave the digest right.
 		for _, change := range record.GetChanges() {
-			count(change.GetBefore(), -1)
+			key := inventory.Key(change)
+			count(o.entries[key], -1)
 			count(change.GetAfter(), 1)
+			if o.entries[key] = change.GetAfter(); change.GetAfter() == nil {
+				delete(o.entries, key)
+			}
 		}
 	}
 	changed = slices.DeleteFunc(changed, func(p pair) bool { h := o.pairs[p]; return before[h] == (h.entries > 0) })
@@ -155,7 +163,7 @@ func (o *observed) read(record *curfewv1.Inventory, follows bool, touched touche
 	if !whole && len(changed) == 0 {
 		return
 	}
-	number := o.add(record, follows, whole)
+	number := o.add(record, whole || saw(record, changed))
 	for _, p := range changed {
 		h := o.pairs[p]
 		h.flips = append(h.flips, number)
@@ -173,20 +181,35 @@ func (o *observed) read(record *curfewv1.Inventory, follows bool, touched touche
 	}
 }
 
-// add notes a reading and returns its number. The order of records is the order of readings, whatever the clocks of
-// collectors say.
-func (o *observed) add(record *curfewv1.Inventory, follows, whole bool) (number int) {
+// saw is whether the reading itself showed that pairs changed. An object holds on to what readings showed that it
+// follows on, and their records may be missing.
+func saw(record *curfewv1.Inventory, changed []pair) bool {
+	if record.GetObject() == "" {
+		return true
+	}
+	own := map[pair]bool{}
+	for _, change := range record.GetChanges() {
+		for _, p := range slices.Concat(pairs(record.GetSource(), change.GetBefore()), pairs(record.GetSource(), change.GetAfter())) {
+			own[p] = true
+		}
+	}
+	return !slices.ContainsFunc(changed, func(p pair) bool { return !own[p] })
+}
+
+// add notes a reading and returns its number. What it did not see itself was seen since the reading before. The order of
+// records is the order of readings, whatever the clocks of collectors say.
+func (o *observed) add(record *curfewv1.Inventory, saw bool) (number int) {
 	r := reading{Nanos(record.GetBegan().AsTime()), Nanos(record.GetEnded().AsTime())}
 	last := reading{Start, Start}
 	if number = len(o.readings); number > 0 {
 		last = o.readings[number-1]
 	}
 	r.from, r.until = max(r.from, last.from), max(r.until, r.from, last.until)
-	if whole {
-		o.whole = append(o.whole, number)
-	} else if !follows {
-		// It holds on to what readings showed that are not known here.
+	if !saw {
 		r.from = last.from
+	}
+	if len(record.GetMissing()) == 0 {
+		o.whole = append(o.whole, number)
 	}
 	o.readings = append(o.readings, r)
 	return number

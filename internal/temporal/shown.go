@@ -23,6 +23,15 @@ func Email(folded string) string { return "email:" + folded }
 // Elsewhere is the name of an id of the same person in another system, as inventories write it ("saml:00uInvented1").
 func Elsewhere(link string) string { return "link:" + link }
 
+// privilege is the name of a role at a source, on a part of what is there or, with scope "", on everything.
+func privilege(source, role, scope string) string {
+	name := strings.ReplaceAll(node("privilege", source, role), "@", "%40")
+	if scope != "" {
+		name += "@" + scope
+	}
+	return name
+}
+
 // pair is who holds what; where the holder is a name with nameMark, which account or group it means.
 type pair struct{ holder, held string }
 
@@ -43,11 +52,7 @@ func pairs(source string, entry *curfewv1.Entry) []pair {
 		if a.GetPending() {
 			return nil
 		}
-		role := node("privilege", source, a.GetRole())
-		if a.GetScope() != "" {
-			role += "@" + a.GetScope()
-		}
-		return []pair{{node(a.GetHolderType(), source, a.GetHolder()), role}}
+		return []pair{{node(a.GetHolderType(), source, a.GetHolder()), privilege(source, a.GetRole(), a.GetScope())}}
 	case *curfewv1.Entry_App:
 		if thing.App.GetStatus() == "suspended" {
 			return nil
@@ -60,10 +65,13 @@ func pairs(source string, entry *curfewv1.Entry) []pair {
 	case *curfewv1.Entry_Account:
 		return names(source, thing.Account)
 	case *curfewv1.Entry_Group:
-		if thing.Group.GetName() == "" {
-			return nil
+		var all []pair
+		for _, name := range append([]string{thing.Group.GetName()}, thing.Group.GetAliases()...) {
+			if p := (pair{nameMark + FoldEmail(name), thing.Group.GetId()}); name != "" && !slices.Contains(all, p) {
+				all = append(all, p)
+			}
 		}
-		return []pair{{nameMark + FoldEmail(thing.Group.GetName()), thing.Group.GetId()}}
+		return all
 	default:
 		return nil
 	}

@@ -73,7 +73,7 @@ func (f *Fold) replace(source string, touched touched) {
 
 // place puts what an event told to the pair that it is about.
 func (f *Fold) place(source string, told *report, holders map[string]bool) {
-	holder, held := told.key.holder, node("privilege", source, told.key.held)
+	holder, held := told.key.holder, privilege(source, told.key.held, "")
 	switch told.key.holderType {
 	case "account":
 		holder = f.meant(source, "people", holder, told.from)

@@ -111,7 +111,9 @@ func (o *observation) identities(links map[int64][]string) error {
 // groups are the teams. Which of them an identity provider fills is not read here.
 func (o *observation) groups() {
 	o.part("teams", o.teams(func(team *graphNode) {
-		group := &curfewv1.Group{Id: number(team.ID), Name: event.Clean(team.Name), Type: "team"}
+		group := &curfewv1.Group{
+			Id: number(team.ID), Name: event.Clean(team.Name), Type: "team", Aliases: []string{event.Clean(o.config.Org + "/" + team.Slug)},
+		}
 		o.add(group.GetId(), &curfewv1.Entry{Thing: &curfewv1.Entry_Group{Group: group}})
 	}))
 }

@@ -135,7 +135,7 @@ func truePeople(d *fake.GitHubDirectory) (entries []*curfewv1.Entry) {
 func trueGroups(d *fake.GitHubDirectory) (entries []*curfewv1.Entry) {
 	for _, t := range d.Teams {
 		entries = append(entries, anEntry(number(t.ID), func(e *curfewv1.Entry) {
-			e.Thing = &curfewv1.Entry_Group{Group: &curfewv1.Group{Id: number(t.ID), Name: t.Name, Type: "team"}}
+			e.Thing = &curfewv1.Entry_Group{Group: &curfewv1.Group{Id: number(t.ID), Name: t.Name, Type: "team", Aliases: []string{"example/" + t.Slug}}}
 		}))
 	}
 	return entries

@@ -25,7 +25,6 @@ func TestLinks(t *testing.T) {
 			privileges(kindOrgRole, "", [2]string{"ada", ownerRole}, [2]string{"cyn", "role auditor"}),
 		),
 		Untold: privileges(kindCollaborator, "admin", [2]string{"ada", "repo store"}),
-		Names:  map[string]string{"example/red": number(id("team red"))},
 	})
 }
 

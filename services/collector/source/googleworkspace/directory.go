@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/curfewhq/curfew/internal/event"
 	"github.com/curfewhq/curfew/internal/vendorhttp"
 )
 
@@ -98,6 +99,17 @@ type password struct {
 	Name         string      `json:"name"`
 	CreationTime string      `json:"creationTime"`
 	LastTimeUsed string      `json:"lastTimeUsed"`
+}
+
+// addresses are the main address and the others, each once.
+func addresses(main string, others ...[]string) []string {
+	var all []string
+	for _, email := range slices.Concat([]string{main}, slices.Concat(others...)) {
+		if email = event.Clean(email); email != "" && !slices.Contains(all, email) {
+			all = append(all, email)
+		}
+	}
+	return all
 }
 
 // listing is a page of any of the lists.

@@ -56,7 +56,10 @@ func (o *organisation) Change(n int) {
 		Email: fmt.Sprintf("person%d@example.com", n), Name: fmt.Sprintf("Person %d", n), Aliases: []string{fmt.Sprintf("p%d@example.com", n)},
 		EmployeeID: fmt.Sprint(1000 + n), Suspended: n%2 == 1, Enrolled2SV: n%2 == 0, Created: at, LastLogin: at.Add(time.Hour),
 	})
-	group := o.AddGroup(fake.GoogleGroup{Email: fmt.Sprintf("group%d@example.com", n), Name: fmt.Sprintf("Group %d", n)})
+	group := o.AddGroup(fake.GoogleGroup{
+		Email: fmt.Sprintf("group%d@example.com", n), Name: fmt.Sprintf("Group %d", n),
+		Aliases: []string{fmt.Sprintf("g%d@example.com", n)}, NonEditableAliases: []string{fmt.Sprintf("group%d@example.net", n)},
+	})
 	o.SetMember(fake.GoogleMember{Group: group, Member: person, Role: []string{"MEMBER", "MANAGER", "OWNER"}[n%3]})
 	o.SetMember(fake.GoogleMember{Group: staff, Member: group, Type: "GROUP"})
 	o.SetMember(fake.GoogleMember{Group: finance, Member: "C0invented", Type: "CUSTOMER"})
@@ -84,7 +87,9 @@ func (o *organisation) Truth(kind string) []*curfewv1.Entry {
 		}
 	case "groups":
 		for _, g := range state.Groups {
-			truth = append(truth, &curfewv1.Entry{Key: g.ID, Thing: &curfewv1.Entry_Group{Group: &curfewv1.Group{Id: g.ID, Name: g.Name, Type: "group"}}})
+			truth = append(truth, &curfewv1.Entry{Key: g.ID, Thing: &curfewv1.Entry_Group{Group: &curfewv1.Group{
+				Id: g.ID, Name: g.Name, Type: "group", Aliases: slices.Concat([]string{g.Email}, g.Aliases, g.NonEditableAliases),
+			}}})
 		}
 	case "memberships":
 		for _, m := range state.Members {

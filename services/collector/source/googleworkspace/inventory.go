@@ -203,11 +203,7 @@ func (u *user) account() *curfewv1.Account {
 		Type: curfewv1.ActorType_ACTOR_TYPE_PERSON, Status: "active", Mfa: u.IsEnrolledIn2Sv,
 		Created: event.ParseTime(u.CreationTime), LastLogin: when(u.LastLoginTime),
 	}
-	for _, email := range slices.Concat([]string{u.PrimaryEmail}, u.Aliases, u.NonEditableAliases) {
-		if email = event.Clean(email); email != "" && !slices.Contains(a.GetEmails(), email) {
-			a.Emails = append(a.Emails, email)
-		}
-	}
+	a.Emails = addresses(u.PrimaryEmail, u.Aliases, u.NonEditableAliases)
 	for _, id := range u.ExternalIDs {
 		system := id.Type
 		switch id.Type {
@@ -261,6 +257,7 @@ func (o *observation) groups(ctx context.Context) error {
 	return o.eachGroup(ctx, func(g group) {
 		o.add(&curfewv1.Entry{Key: event.Clean(g.ID), Thing: &curfewv1.Entry_Group{Group: &curfewv1.Group{
 			Id: event.Clean(g.ID), Name: event.Clean(cmp.Or(g.Name, g.Email)), Type: "group",
+			Aliases: addresses(g.Email, g.Aliases, g.NonEditableAliases),
 		}}})
 	})
 }

@@ -29,9 +29,7 @@ func TestLinks(t *testing.T) {
 			inGroup(anna, "anna@example.com", "member"), inGroup(ben, "ben@example.com", "owner"), role(""),
 		},
 		Untold: []*curfewv1.Privilege{role("03orgunit")},
-		Names: map[string]string{
-			"anna@example.com": anna, "ben@example.com": ben, "finance@example.com": finance, "_HELP_DESK_ADMIN_ROLE": helpdesk,
-		},
+		Roles:  map[string]string{"_HELP_DESK_ADMIN_ROLE": helpdesk},
 	})
 }
 

@@ -19,7 +19,8 @@ type linking struct {
 	removed bool
 }
 
-// linkings are the operations of the directory that do. An owner of a group need not be its member, a role over a part of
+// linkings are the operations of the directory that do. That an account or an app is taken out of a group's members is not
+// told: as the group's owner it may hold its place still, which the record does not say. A group owns none. An owner of a group need not be its member, a role over a part of
 // the tenant is not one over all of it, and one to be activated is not held yet: their operations have other names. What
 // PIM activates the directory tells too.
 var linkings = map[string]linking{
@@ -38,11 +39,15 @@ func (n *notes) links(operation string, targets []target, outcome *curfewv1.Outc
 	held := heldOf(of.kind, targets)
 	for i := range targets {
 		to := &targets[i]
-		if held == "" || to.key() == "" || to.id == held || holderType(to) == "" {
+		holderType := holderType(to)
+		if held == "" || to.key() == "" || to.id == held || holderType == "" {
 			continue
 		}
+		if of.kind == "memberships" && of.removed && holderType != "group" {
+			return nil
+		}
 		return []*curfewv1.LinkChange{{
-			Kind: of.kind, Holder: n.clean("Target", to.key()), HolderType: holderType(to), Held: n.clean("Target", held), Removed: of.removed,
+			Kind: of.kind, Holder: n.clean("Target", to.key()), HolderType: holderType, Held: n.clean("Target", held), Removed: of.removed,
 		}}
 	}
 	return nil
@@ -92,14 +97,14 @@ func holderType(t *target) string {
 	return ""
 }
 
-// links are those of the record: of the directory, or of Teams, which says people by their logins.
+// links are those of the record: of the directory, or of Teams, which says people by their logins. Whom Teams takes out is
+// not told either: of its owners it is not documented what they keep in the directory.
 func (d *decoding) links(outcome *curfewv1.Outcome) []*curfewv1.LinkChange {
 	if d.feed == feedEntra {
 		return d.notes.links(d.operation, []target{{partyOf(d.Target), d.Modified.items}}, outcome)
 	}
-	removed := d.operation == "MemberRemoved"
 	team := d.clean("AADGroupId", cmp.Or(named(d.GroupID.Text), named(d.TeamName.Text)))
-	if !removed && d.operation != "MemberAdded" || named(d.ChannelGUID.Text) != "" || named(d.ChatID.Text) != "" || team == "" ||
+	if d.operation != "MemberAdded" || named(d.ChannelGUID.Text) != "" || named(d.ChatID.Text) != "" || team == "" ||
 		outcome.GetStatus() == curfewv1.OutcomeStatus_OUTCOME_STATUS_FAILURE {
 		return nil // Channels and chats have members of their own.
 	}
@@ -114,7 +119,7 @@ func (d *decoding) links(outcome *curfewv1.Outcome) []*curfewv1.LinkChange {
 			d.odd("Members: more than can be kept; the rest stands in the record")
 			return links
 		default:
-			links = append(links, &curfewv1.LinkChange{Kind: "memberships", Holder: who, HolderType: "account", Held: team, Removed: removed})
+			links = append(links, &curfewv1.LinkChange{Kind: "memberships", Holder: who, HolderType: "account", Held: team})
 		}
 	}
 	return links

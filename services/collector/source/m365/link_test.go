@@ -27,9 +27,9 @@ func TestLinks(t *testing.T) {
 			return newRegistry(0, fake.M365Config{Token: token, Now: func() time.Time { return time.Now().Add(-2 * time.Second) }})
 		},
 		Feeds: []string{feedDirectory},
-		Told: slices.Concat(
-			privileges(&curfewv1.Privilege{Kind: "group"}, []string{payments}, anna, app), privileges(role, []string{reader}, anna, app),
-		),
+		Told:  privileges(role, []string{reader}, anna, app),
+		// As owners they would hold their place still.
+		Given: privileges(&curfewv1.Privilege{Kind: "group"}, []string{payments}, anna, app),
 		Untold: slices.Concat(
 			privileges(&curfewv1.Privilege{Kind: "group", Level: "owner"}, []string{payments}, anna),
 			privileges(&curfewv1.Privilege{Kind: "directory_role", Scope: unit}, []string{helper}, anna),
@@ -62,7 +62,9 @@ func TestLinksOfGraph(t *testing.T) {
 		want     []*curfewv1.LinkChange
 	}{
 		"into a group":              {"Add member to group", []fake.M365Target{with(person, false, "Group.ObjectID", payments), group}, memberships(anna.ID, "account", payments, false)},
-		"out of it":                 {"Remove member from group", []fake.M365Target{with(person, true, "Group.ObjectID", payments), group}, memberships(anna.ID, "account", payments, true)},
+		"out of it":                 {"Remove member from group", []fake.M365Target{with(person, true, "Group.ObjectID", payments), group}, nil},
+		"a group out of a group":    {"Remove member from group", []fake.M365Target{with(within, true, "Group.ObjectID", payments), group}, memberships(inner, "group", payments, true)},
+		"an app out of a group":     {"Remove member from group", []fake.M365Target{with(fake.M365Target{ID: merge, Type: "ServicePrincipal"}, true, "Group.ObjectID", payments)}, nil},
 		"the group named first":     {"Add member to group", []fake.M365Target{group, with(person, false, "Group.ObjectID", payments)}, memberships(anna.ID, "account", payments, false)},
 		"a group told by its place": {"Add member to group", []fake.M365Target{person, group}, memberships(anna.ID, "account", payments, false)},
 		"a group told by its name":  {"Add member to group", []fake.M365Target{with(person, false, "Group.DisplayName", "Payments")}, memberships(anna.ID, "account", "Payments", false)},
@@ -114,11 +116,12 @@ func TestLinksOfActivities(t *testing.T) {
 		want                []*curfewv1.LinkChange
 	}{
 		"into a group":          {"Add member to group.", "AzureActiveDirectory", fields{"Target": names("User", anna.ID, anna.Login), "ModifiedProperties": modified("", payments, "Group.ObjectID")}, memberships(anna.ID, "account", payments, false)},
-		"out of it":             {"Remove member from group.", "AzureActiveDirectory", fields{"Target": names("User", anna.ID, anna.Login), "ModifiedProperties": modified(payments, "", "Group.ObjectID")}, memberships(anna.ID, "account", payments, true)},
+		"out of it":             {"Remove member from group.", "AzureActiveDirectory", fields{"Target": names("User", anna.ID, anna.Login), "ModifiedProperties": modified(payments, "", "Group.ObjectID")}, nil},
 		"a role, by the login":  {"Add member to role.", "AzureActiveDirectory", fields{"Target": []any{fields{"ID": anna.Login, "Type": 5}}, "ModifiedProperties": modified("", reader, "Role.TemplateId")}, roles(anna.Login, "account", reader, false)},
 		"refused":               {"Add member to group.", "AzureActiveDirectory", fields{"ResultStatus": "Failure", "Target": names("User", anna.ID, anna.Login), "ModifiedProperties": modified("", payments, "Group.ObjectID")}, nil},
 		"into a team":           {"MemberAdded", "MicrosoftTeams", team(fields{"AADGroupId": payments}), memberships("ben@example.com", "account", payments, false)},
-		"out of a team":         {"MemberRemoved", "MicrosoftTeams", team(nil), memberships("ben@example.com", "account", "Orders", true)},
+		"out of a team":         {"MemberRemoved", "MicrosoftTeams", team(fields{"AADGroupId": payments}), nil},
+		"into a team by name":   {"MemberAdded", "MicrosoftTeams", team(nil), memberships("ben@example.com", "account", "Orders", false)},
 		"into a team's channel": {"MemberAdded", "MicrosoftTeams", team(fields{"ChannelGuid": "19:c@thread.tacv2"}), nil},
 		"into a chat":           {"MemberAdded", "MicrosoftTeams", fields{"ChatThreadId": "19:d@thread.v2", "Members": []any{fields{"UPN": "ben@example.com"}}}, nil},
 		"another role there":    {"MemberRoleChanged", "MicrosoftTeams", team(nil), nil},

@@ -172,7 +172,7 @@ func (d *auditing) event(record []byte) *curfewv1.Event {
 	d.changes()
 	decoded.Changes = d.changed
 	decoded.Links = d.links(decoded.Outcome)
-	decoded.Echo = echo(decoded)
+	decoded.Echo = d.echo(decoded)
 	return decoded
 }
 
@@ -278,8 +278,22 @@ func (d *auditing) resource(app *curfewv1.App) *curfewv1.Resource {
 	}
 }
 
+// actor is who acted: of the memberships of another, who put them in or took them out.
 func (d *auditing) actor() *curfewv1.Actor {
 	a := &d.Actor
+	if of, moves := memberships[d.action]; moves {
+		by := d.details.Inviter.get().account()
+		if of.removed {
+			by = d.details.Kicker.get().account()
+		}
+		switch way := d.details.Way.Text; {
+		case by.ID.Text != "":
+			return d.account("details", "user", by.ID, by.Name, by.Email)
+		case d.target() == "" && (way == "INVITED" || way == "KICKED"):
+			d.odd("details: not said who did it")
+			return nil
+		}
+	}
 	return d.account("actor", a.Type.Text, first(a.User.ID, a.ID), first(a.User.Name, a.Name), first(a.User.Email, a.Email))
 }
 

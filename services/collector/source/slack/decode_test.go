@@ -144,11 +144,65 @@ func TestAccessThatGrows(t *testing.T) {
 	}
 }
 
+// by is somebody as details name who put in or took out another.
+func by(id string) map[string]any {
+	return map[string]any{"type": "user", "user": map[string]any{"id": id, "name": "root", "email": "root@example.com"}}
+}
+
+// Who puts somebody in or takes them out acts, and not who comes or goes.
+func TestActorOfMemberships(t *testing.T) {
+	anna := fake.SlackPerson("anna.berg")
+	type fields = map[string]any
+	root := "W0ROOT root root@example.com"
+	self := anna.ID + " " + anna.Name + " " + anna.Email
+	entities := map[string]fields{"usergroup": {"id": "S0SUPPORT"}, "channel": {"id": "C0SHOP", "privacy": "public"}}
+	for name, test := range map[string]struct {
+		action, kind       string
+		details            fields
+		actor, come, leave string
+	}{
+		"put into a group":           {"user_added_to_usergroup", "usergroup", fields{"type": "INVITED", "inviter": by("W0ROOT")}, root, anna.ID, ""},
+		"taken out of a group":       {"user_removed_from_usergroup", "usergroup", fields{"type": "KICKED", "kicker": by("W0ROOT")}, root, "", anna.ID},
+		"invited":                    {"user_channel_join", "channel", fields{"type": "INVITED", "inviter": by("W0ROOT")}, root, anna.ID, ""},
+		"a guest taken out":          {"guest_channel_leave", "channel", fields{"type": "KICKED", "kicker": by("W0ROOT")}, root, "", anna.ID},
+		"by an id alone":             {"user_channel_join", "channel", fields{"inviter": "W0ROOT"}, "W0ROOT  ", anna.ID, ""},
+		"joins":                      {"user_channel_join", "channel", fields{"type": "JOINED"}, self, anna.ID, ""},
+		"leaves":                     {"user_channel_leave", "channel", nil, self, "", anna.ID},
+		"leaves, once invited":       {"user_channel_leave", "channel", fields{"inviter": by("W0ROOT")}, self, "", anna.ID},
+		"puts somebody in":           {"user_added_to_usergroup", "usergroup", fields{"target_user_id": "W1"}, self, "W1", ""},
+		"puts somebody in, so typed": {"user_added_to_usergroup", "usergroup", fields{"type": "INVITED", "target_user_id": "W1"}, self, "W1", ""},
+		"by somebody unnamed":        {"user_added_to_usergroup", "usergroup", fields{"type": "INVITED"}, "  ", anna.ID, ""},
+		"out by somebody unnamed":    {"user_channel_leave", "channel", fields{"type": "KICKED", "kicker": fields{"type": "app"}}, "  ", "", anna.ID},
+		"invited elsewhere":          {"user_invited", "channel", fields{"inviter": by("W0ROOT")}, self, "", ""},
+	} {
+		e := decodeOne(t, fake.SlackAudit{Action: test.action, Actor: anna, Kind: test.kind, Entity: entities[test.kind], Details: test.details}.JSON())
+		if got := e.GetActor().GetId() + " " + e.GetActor().GetName() + " " + e.GetActor().GetEmail(); got != test.actor || (e.GetActor() == nil) != (len(e.GetOddities()) > 0) {
+			t.Errorf("%s: got actor %q, oddities %q, want %q, and an oddity where there is none", name, got, e.GetOddities(), test.actor)
+		}
+		come, leave := "", ""
+		for _, change := range e.GetChanges() {
+			if change.GetField() == "user" {
+				come, leave = change.GetAfter(), change.GetBefore()
+			}
+		}
+		if come != test.come || leave != test.leave {
+			t.Errorf("%s: got %q come, %q leave, want %q, %q", name, come, leave, test.come, test.leave)
+		}
+	}
+	for name, subtype := range map[string]string{"member_joined_channel": "", "message": "channel_join"} {
+		e := decodeOne(t, fake.SlackEvent{Type: name, Fields: fields{"subtype": subtype, "user": anna.ID, "channel": "C0SHOP", "inviter": "W0ROOT"}}.JSON())
+		if e.GetActor().GetId() != "W0ROOT" || e.GetChanges()[0].GetField() != "user" || e.GetChanges()[0].GetAfter() != anna.ID {
+			t.Errorf("%s: got actor %v, changes %v, want W0ROOT and %s as the user", name, e.GetActor(), e.GetChanges(), anna.ID)
+		}
+	}
+}
+
 // The same act has one echo in the log and in the Events API.
 func TestEcho(t *testing.T) {
 	anna := fake.SlackPerson("anna.berg")
 	channel := map[string]any{"id": "C0INVENTED1", "name": "shop", "privacy": "public"}
 	app := map[string]any{"id": "A0INVENTED1", "name": "Polls"}
+	invited := map[string]any{"type": "INVITED", "inviter": by("W0ROOT")}
 	tests := []struct {
 		log    []byte
 		event  string
@@ -156,6 +210,9 @@ func TestEcho(t *testing.T) {
 		same   bool
 	}{
 		{fake.SlackAudit{Action: "user_channel_join", Kind: "channel", Entity: channel}.JSON(), "member_joined_channel", map[string]any{"user": anna.ID, "channel": "C0INVENTED1"}, true},
+		{fake.SlackAudit{Action: "user_channel_join", Kind: "channel", Entity: channel, Details: invited}.JSON(), "member_joined_channel", map[string]any{"user": anna.ID, "channel": "C0INVENTED1", "inviter": "W0ROOT"}, true},
+		{fake.SlackAudit{Action: "user_channel_join", Kind: "channel", Entity: channel, Details: invited}.JSON(), "member_joined_channel", map[string]any{"user": anna.ID, "channel": "C0INVENTED1"}, true},
+		{fake.SlackAudit{Action: "user_channel_join", Kind: "channel", Entity: channel, Details: invited}.JSON(), "member_joined_channel", map[string]any{"user": "W1", "channel": "C0INVENTED1", "inviter": "W0ROOT"}, false},
 		{fake.SlackAudit{Action: "guest_channel_leave", Kind: "channel", Entity: channel}.JSON(), "member_left_channel", map[string]any{"user": anna.ID, "channel": "C0INVENTED1"}, true},
 		{fake.SlackAudit{Action: "public_channel_created", Kind: "channel", Entity: channel}.JSON(), "channel_created", map[string]any{"channel": map[string]any{"id": "C0INVENTED1", "name": "shop", "creator": anna.ID}}, true},
 		{fake.SlackAudit{Action: "private_channel_deleted", Kind: "channel", Entity: channel}.JSON(), "group_deleted", map[string]any{"channel": "C0INVENTED1", "actor_id": anna.ID}, true},
@@ -174,7 +231,9 @@ func TestEcho(t *testing.T) {
 			t.Errorf("%s and %s: got echoes %q and %q, want one: %v", polled.GetAction(), test.event, polled.GetEcho(), heard.GetEcho(), test.same)
 		}
 	}
-	for _, record := range [][]byte{fake.SlackAudit{}.JSON(), fake.SlackLogin{}.JSON(), fake.SlackEvent{Type: "message"}.JSON(), []byte(`{"action":"app_installed"}`)} {
+	// Who took somebody out the log alone says.
+	kicked := fake.SlackAudit{Action: "user_channel_leave", Kind: "channel", Entity: channel, Details: map[string]any{"type": "KICKED", "kicker": by("W0ROOT")}}.JSON()
+	for _, record := range [][]byte{kicked, fake.SlackAudit{}.JSON(), fake.SlackLogin{}.JSON(), fake.SlackEvent{Type: "message"}.JSON(), []byte(`{"action":"app_installed"}`)} {
 		if got := decodeOne(t, record).GetEcho(); got != "" {
 			t.Errorf("%.100s: got echo %q, want none", record, got)
 		}

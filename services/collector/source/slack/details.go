@@ -41,6 +41,7 @@ type details struct {
 	TargetEntity event.Scalar `json:"target_entity_id"`
 	Inviter      *thing       `json:"inviter"`
 	Kicker       *thing       `json:"kicker"`
+	Way          event.Scalar `json:"type"` // INVITED, KICKED, JOINED
 	Installer    event.Scalar `json:"installer_user_id"`
 	Approver     event.Scalar `json:"approver_id"`
 	InitiatedBy  event.Scalar `json:"initiated_by"`
@@ -182,8 +183,12 @@ func (d *auditing) changes() {
 		d.changeLists("scope", gone, come)
 	}
 	d.changeLists("permission", nil, of.Changed.list)
-	user := cmp.Or(of.TargetUser.get().who(), first(of.TargetUserID, of.TargetEntity).Text)
-	if taken := strings.Contains(d.action, "removed") || strings.Contains(d.action, "revoked"); taken {
+	user := cmp.Or(d.target(), of.TargetEntity.Text)
+	moved, moves := memberships[d.action]
+	if moves {
+		user = d.member()
+	}
+	if taken := moved.removed || strings.Contains(d.action, "removed") || strings.Contains(d.action, "revoked"); taken {
 		d.change("user", user, "")
 	} else {
 		d.change("user", "", user)

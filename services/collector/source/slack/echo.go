@@ -3,11 +3,15 @@
 
 package slack
 
-import curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+import (
+	"github.com/curfewhq/curfew/internal/event"
+	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+)
 
-// echoes is one name for each act that the Events API and a polled log both tell of, with the account that acted and the
-// thing it acted on, under ids of their own. That both name these alike is read in their documentation and not confirmed
-// by a comparison of live records; an act of which one of them leaves something out is not here.
+// echoes is one name for each act that the Events API and a polled log both tell of, with the account that acted, or that
+// came or went, and the thing that it was about, under ids of their own. That both name these alike is read in their
+// documentation and not confirmed by a comparison of live records; an act of which one of them leaves something out is not
+// here.
 var echoes = map[string]string{
 	// The audit log's names.
 	"user_channel_join": "channel_join", "guest_channel_join": "channel_join",
@@ -29,11 +33,33 @@ var echoes = map[string]string{
 	"app_installed": "app_install", "integration.added": "app_install", "integration.removed": "app_uninstall",
 }
 
-// echo is what an act's event and its entry in a polled log have in common; "" where only one of them tells of it.
-func echo(e *curfewv1.Event) string {
-	act, actor, object := echoes[e.GetAction()], e.GetActor().GetId(), e.GetResource().GetPath()
-	if act == "" || actor == "" || object == "" || object == e.GetResource().GetKind() {
+// echo is that of an entry. By whom somebody was taken out it alone says.
+func (d *auditing) echo(e *curfewv1.Event) string {
+	of, moves := memberships[d.action]
+	who := event.Clean(d.member())
+	switch {
+	case !moves:
+		who = e.GetActor().GetId()
+	case of.removed && e.GetActor().GetId() != who:
 		return ""
 	}
-	return act + " " + actor + " " + object
+	return echo(e, who)
+}
+
+// echo is that of an event.
+func (d *hearing) echo(e *curfewv1.Event) string {
+	if d.name == "member_joined_channel" {
+		return echo(e, event.Clean(d.member()))
+	}
+	return echo(e, e.GetActor().GetId())
+}
+
+// echo is what an act's event and its entry in a polled log have in common, who being the account that acted, or that came
+// or went; "" where only one of them tells of it.
+func echo(e *curfewv1.Event, who string) string {
+	act, object := echoes[e.GetAction()], e.GetResource().GetPath()
+	if act == "" || who == "" || object == "" || object == e.GetResource().GetKind() {
+		return ""
+	}
+	return act + " " + who + " " + object
 }

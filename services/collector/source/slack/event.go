@@ -193,7 +193,7 @@ func (d *hearing) event() *curfewv1.Event {
 	d.changes()
 	decoded.Changes = d.changed
 	decoded.Links = d.links()
-	decoded.Echo = echo(decoded)
+	decoded.Echo = d.echo(decoded)
 	return decoded
 }
 
@@ -211,6 +211,8 @@ func (d *hearing) actor() *curfewv1.Actor {
 	switch {
 	case strings.HasPrefix(d.name, "user_") && d.name != "user_huddle_changed" && d.name != "user_status_changed" && !strings.HasPrefix(d.name, "user_resource_"):
 		return nil
+	case d.Inviter.Text != "" && d.joins():
+		return d.account("inviter", "user", d.Inviter, event.Scalar{}, event.Scalar{})
 	case d.Subtype.Text == "message_changed" || d.Subtype.Text == "message_replied":
 		// The message in it is another's; who edited it is said within.
 		return d.account("message.edited", "user", first(d.User.ID, d.Message.Edited.User), event.Scalar{}, event.Scalar{})
@@ -246,6 +248,14 @@ func (d *hearing) actor() *curfewv1.Actor {
 	}
 	return d.account("user", kind, id, who.person(), who.email())
 }
+
+// joins is whether it tells that somebody came into a channel, whom another may have invited.
+func (d *hearing) joins() bool {
+	return d.name == "member_joined_channel" || d.name == "message" && (d.Subtype.Text == "channel_join" || d.Subtype.Text == "group_join")
+}
+
+// member is who came into a channel or left it.
+func (d *hearing) member() string { return first(d.User.ID, d.UserID).Text }
 
 // app is the app that the event is about, or that acted. Nearly every event says by api_app_id which app it was sent to;
 // that is said here only where it is about that app.

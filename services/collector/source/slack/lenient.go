@@ -136,9 +136,7 @@ type members struct {
 	UpdatedBy event.Scalar `json:"updated_by"`
 
 	// Whose members they are, where that is written one level down.
-	User *struct {
-		ID event.Scalar `json:"id"`
-	} `json:"user"`
+	User *account `json:"user"`
 }
 
 // UnmarshalJSON never fails, as an event.Scalar's.
@@ -174,13 +172,14 @@ func (m *members) privacy() event.Scalar {
 	return event.Scalar{}
 }
 
-// who is the id of a person, who may stand one level down.
-func (m *members) who() string {
+// account is a person, who may stand one level down; who is the id.
+func (m *members) account() account {
 	if m.User != nil && m.User.ID.Text != "" {
-		return m.User.ID.Text
+		return *m.User
 	}
-	return m.ID.Text
+	return account{m.ID, m.person(), m.email()}
 }
+func (m *members) who() string { return m.account().ID.Text }
 
 // first is the first scalar that has text.
 func first(scalars ...event.Scalar) event.Scalar {

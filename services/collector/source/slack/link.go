@@ -16,9 +16,10 @@ type linking struct {
 	removed bool
 }
 
-// memberships are the audit log's actions that do. Who came or went is the actor there, and who did it stands in the
-// details as inviter or kicker: so in published records, not confirmed by Slack's documentation. Roles are not among them:
-// they hold over one workspace or another, which a link cannot say.
+// memberships are the audit log's actions that do. The entry's actor is who came or went, and who did it stands in the
+// details as inviter or kicker: so in records and mappings of
+// https://github.com/AppOmni-Labs/event-maturity-matrix/tree/main/products/slack, not confirmed by Slack's documentation.
+// Roles are not among them: they hold over one workspace or another, which a link cannot say.
 var memberships = map[string]linking{
 	"user_added_to_usergroup":     {"usergroup", false},
 	"user_removed_from_usergroup": {"usergroup", true},
@@ -26,6 +27,16 @@ var memberships = map[string]linking{
 	"guest_channel_join":          {"channel", false},
 	"user_channel_leave":          {"channel", true},
 	"guest_channel_leave":         {"channel", true},
+}
+
+// member is who came or went by one of memberships.
+func (d *auditing) member() string {
+	return cmp.Or(d.target(), first(d.Actor.User.ID, d.Actor.ID).Text)
+}
+
+// target is whom the details say it was done to; the entry's actor did it then.
+func (d *auditing) target() string {
+	return cmp.Or(d.details.TargetUser.get().who(), d.details.TargetUserID.Text)
 }
 
 // links are the memberships that the entry tells of. Those of public channels are left to the inventory, which shows them
@@ -36,8 +47,7 @@ func (d *auditing) links(outcome *curfewv1.Outcome) []*curfewv1.LinkChange {
 		outcome.GetStatus() == curfewv1.OutcomeStatus_OUTCOME_STATUS_FAILURE {
 		return nil
 	}
-	who := cmp.Or(d.details.TargetUser.get().who(), d.details.TargetUserID.Text, first(d.Actor.User.ID, d.Actor.ID).Text)
-	return d.link(nil, who, d.object.ID.Text, of.removed)
+	return d.link(nil, d.member(), d.object.ID.Text, of.removed)
 }
 
 // links are the memberships that the event tells of, as those of the audit log.
@@ -54,7 +64,7 @@ func (d *hearing) links() []*curfewv1.LinkChange {
 		}
 	case "member_joined_channel", "member_left_channel":
 		if d.ChannelType.Text == "G" { // a private one
-			links = d.link(links, first(d.User.ID, d.UserID).Text, first(d.Channel.ID, d.ChannelID).Text, d.name == "member_left_channel")
+			links = d.link(links, d.member(), first(d.Channel.ID, d.ChannelID).Text, d.name == "member_left_channel")
 		}
 	}
 	return links

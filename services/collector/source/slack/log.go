@@ -72,7 +72,7 @@ func decodeIntegration(record []byte) ([]*curfewv1.Event, error) {
 	d.change("rss_feed."+d.FeedChange.Text, "", d.FeedTitle.Text)
 	decoded.Changes = d.changed
 	if d.AppID.Text != "" {
-		decoded.Echo = echo(decoded)
+		decoded.Echo = echo(decoded, decoded.GetActor().GetId())
 	}
 	decoded.Oddities = d.oddities
 	return []*curfewv1.Event{decoded}, nil

@@ -92,11 +92,14 @@ func either(resources ...*curfewv1.Resource) *curfewv1.Resource {
 
 // changes notes what an event says was changed.
 func (d *hearing) changes() {
+	if d.joins() {
+		d.change("user", "", d.member())
+	}
 	switch d.name {
-	case "member_joined_channel", "team_join":
+	case "team_join":
 		d.change("user", "", d.User.ID.Text)
 	case "member_left_channel":
-		d.change("user", d.User.ID.Text, "")
+		d.change("user", d.member(), "")
 	case "channel_rename", "group_rename":
 		d.change("name", "", first(d.Channel.Name).Text)
 	case "team_rename":
