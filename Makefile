@@ -59,7 +59,7 @@ soak: ## Kill the real process at random points, SOAK (10) times over
 	go test -run '^TestKilled' -count $(SOAK) -timeout 0 -v ./cmd/curfew
 
 .PHONY: bench
-bench: ## Run the benchmarks and write docs/benchmarks.md
+bench: ## Run the benchmarks and write docs/benchmarks.md (the first run downloads the peers)
 	go run ./internal/benchdoc
 
 .PHONY: image

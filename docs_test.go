@@ -210,7 +210,7 @@ func packages(t *testing.T) []string {
 	for _, f := range readTree(t) {
 		dir := f.dir()
 		kit := fits(testKits, dir, nil) && dir != "internal/fake"
-		if f.test || kit || strings.HasPrefix(dir, "deploy/") || dir == "internal/benchdoc" {
+		if f.test || kit || strings.HasPrefix(dir, "deploy/") || dir == "internal/benchdoc" || fits([]string{"bench/..."}, dir, nil) {
 			continue
 		}
 		if parts, plugin := match("services/*/*/*", dir); plugin {

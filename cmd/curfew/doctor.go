@@ -40,6 +40,7 @@ func doctorCommand() *cobra.Command {
 		Long: `Ask everything that the configuration names whether it can do what it is there for: the policy, NATS,
 Redis, and each source by ability: yes, no, off (nobody asked for it) or ? (not to be learnt without
 doing it), with the reason, what to do, and the least right it needs. Nothing is changed anywhere.
+Where curfew runs it is asked which accounts acted of late and belong to nobody known.
 
 Exit code 3 where an answer is "no".`,
 		Example: `  curfew doctor --config curfew.yaml
@@ -110,15 +111,11 @@ func off(subject, why, how string) *curfewv1.Check {
 
 func examineSystem(ctx context.Context, conf config.Config) []*curfewv1.Check {
 	var checks []*curfewv1.Check
-	cat, err := catalog.Load()
-	if err == nil && conf.Policy != "" {
-		_, err = judge.ReadPolicy(conf.Policy, cat)
+	policy, err := configuredPolicy(conf)
+	checks = append(checks, verdict("policy", cmp.Or(conf.Policy, "the standard policy"), "correct it; curfew run does not start with it", err))
+	if err == nil {
+		checks = append(checks, examineGroups(conf, policy)...)
 	}
-	from := "the standard policy"
-	if conf.Policy != "" {
-		from = conf.Policy
-	}
-	checks = append(checks, verdict("policy", from, "correct it; curfew run does not start with it", err))
 	found, err := bus.Probe(ctx, bus.Config{URL: conf.NATS.URL, CredentialsFile: conf.NATS.Credentials, Dir: conf.Data})
 	checks = append(checks, verdict("bus", found, "", err))
 	if conf.Redis.URL.IsSet() {
@@ -143,12 +140,19 @@ func examineSystem(ctx context.Context, conf config.Config) []*curfewv1.Check {
 	}
 	_, err = openReceivers(system{config: conf, services: services(), out: io.Discard})
 	checks = append(checks, verdict("receivers", cmp.Or(strings.Join(slices.Sorted(maps.Keys(conf.Receivers)), ", "), "console"), "correct it; curfew run does not start with it", err))
-	if conf.Mode == config.Observe {
-		checks = append(checks, off("alerts", "mode is observe: everything is recorded, nobody is alerted", "set mode: alert"))
-	} else {
-		checks = append(checks, verdict("alerts", "mode is alert", "", nil))
+	checks = append(checks, examineAlerts(conf)...)
+	return append(checks, examineAccounts(ctx, conf)...)
+}
+
+func configuredPolicy(conf config.Config) (*judge.Policy, error) {
+	cat, err := catalog.Load()
+	if err != nil {
+		return nil, err
 	}
-	return checks
+	if conf.Policy == "" {
+		return judge.StandardPolicy(cat)
+	}
+	return judge.ReadPolicy(conf.Policy, cat)
 }
 
 // examineListener is whether an address can be listened on, by trying. One that is in use may be so by the curfew that runs.
@@ -164,7 +168,7 @@ func examineListener(subject, key, address string) *curfewv1.Check {
 }
 
 func examineSource(ctx context.Context, conf config.Config, name string) []*curfewv1.Check {
-	source, err := openSource(name, conf.Sources[name])
+	source, err := openSource(name, conf.Sources[name].Section)
 	if err != nil {
 		return []*curfewv1.Check{verdict("configuration", "", "correct it; curfew run does not start with it", err)}
 	}

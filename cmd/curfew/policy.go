@@ -17,7 +17,7 @@ import (
 
 func policyCommand() *cobra.Command {
 	api := &client{}
-	c := group("policy", "Ask about the policy", policyExplainCommand(api))
+	c := group("policy", "Ask about the policy", append(policyCheckCommands(), policyExplainCommand(api))...)
 	api.flags(c)
 	return c
 }

@@ -169,7 +169,7 @@ func serve(ctx context.Context, s system) (err error) {
 	if s.runs("notifier") {
 		group.Go(func() error {
 			return notifier.Run(ctx, notifier.Options{
-				Bus: b, State: store, Tenant: s.config.Tenant, Mode: s.config.Mode, Receivers: receivers, Log: s.log, Metrics: metrics,
+				Bus: b, State: store, Tenant: s.config.Tenant, Mode: s.config.ModeOf, Receivers: receivers, Log: s.log, Metrics: metrics,
 			})
 		})
 	}
@@ -202,9 +202,9 @@ func openSources(s system) (map[string]collector.Configured, error) {
 	if !s.runs("collector") {
 		return sources, nil
 	}
-	for name, section := range s.config.Sources {
+	for name, source := range s.config.Sources {
 		var err error
-		if sources[name], err = openSource(name, section); err != nil {
+		if sources[name], err = openSource(name, source.Section); err != nil {
 			return nil, fmt.Errorf("source %s: %w", name, err)
 		}
 	}

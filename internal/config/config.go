@@ -16,22 +16,14 @@ import (
 	"github.com/curfewhq/curfew/internal/yamlfile"
 )
 
-// Modes.
-const (
-	// Observe records everything and alerts nobody.
-	Observe = "observe"
-	// Alert makes findings alerts.
-	Alert = "alert"
-)
-
 // Config is the whole configuration.
 type Config struct {
 	// Tenant names the company or shop; it is Casbin's dom.
 	Tenant string `yaml:"tenant"`
 	// Data is the directory of everything that must last.
 	Data string `yaml:"data"`
-	// Mode is Observe or Alert.
-	Mode string `yaml:"mode"`
+	// Mode of every source that has none of its own.
+	Mode Mode `yaml:"mode"`
 	// Policy is the policy folder; empty = the standard policy.
 	Policy string `yaml:"policy"`
 	// NATS to join; no URL = embedded.
@@ -44,8 +36,8 @@ type Config struct {
 	Telemetry Listen `yaml:"telemetry"`
 	// Webhooks is where vendors send theirs; nowhere if it does not listen.
 	Webhooks Webhooks `yaml:"webhooks"`
-	// Sources by name. Each has its plug-in's keys and these.
-	Sources map[string]yamlfile.Section `yaml:"sources"`
+	// Sources by name.
+	Sources map[string]Source `yaml:"sources"`
 	// Receivers by name, each with its plug-in's keys.
 	Receivers map[string]yamlfile.Section `yaml:"receivers"`
 }
@@ -100,8 +92,11 @@ func Read(path string) (Config, error) {
 		}
 	}
 	c.Redis.URL = c.Redis.URL.In(dir)
-	for name, section := range c.Sources {
-		c.Sources[name] = section.Named(path)
+	for name, source := range c.Sources {
+		var err error
+		if c.Sources[name], err = source.named(path); err != nil {
+			return Config{}, err
+		}
 	}
 	for name, section := range c.Receivers {
 		c.Receivers[name] = section.Named(path)
@@ -115,9 +110,6 @@ func Read(path string) (Config, error) {
 func (c Config) check() error {
 	if !tenantName.MatchString(c.Tenant) {
 		return fmt.Errorf("tenant %q must be lower-case letters, digits, \"-\" and \"_\", at most 63", c.Tenant)
-	}
-	if c.Mode != Observe && c.Mode != Alert {
-		return fmt.Errorf("mode %q must be %s (record everything, alert nobody) or %s", c.Mode, Observe, Alert)
 	}
 	if c.Data == "" {
 		return fmt.Errorf("data is empty; name the directory where everything is kept")

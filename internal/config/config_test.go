@@ -39,7 +39,9 @@ func TestReadSaysWhatIsWrong(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"unknown key", "tenat: shop\n", `line 1: unknown key "tenat"; known here: api, data, mode, nats, policy, receivers, redis, sources, telemetry, tenant`},
 		{"tenant", "tenant: Linden & Lark\n", `tenant "Linden & Lark" must be`},
-		{"mode", "mode: loud\n", `mode "loud" must be observe`},
+		{"mode", "tenant: shop\nmode: loud\n", `curfew.yaml: line 2: mode "loud" must be observe (record everything, alert nobody) or alert (findings reach the receivers)`},
+		{"mode that is no text", "mode: [alert]\n", "line 1: mode \"\" must be observe"},
+		{"mode of a source", "sources:\n  okta:\n    url: https://shop.okta.com\n    mode: Alert\n", `curfew.yaml: line 4: mode "Alert" must be observe (record everything, alert nobody) or alert`},
 		{"no policy folder", "policy: nowhere\n", "is no folder"},
 		{"no address", "api: {listen: here}\n", `api.listen: "here" is no address`},
 		{"open to the world", "api: {listen: \"0.0.0.0:7421\"}\n", `"0.0.0.0:7421" is not on loopback`},
@@ -55,6 +57,27 @@ func TestReadSaysWhatIsWrong(t *testing.T) {
 				t.Errorf("got %v, want one line with %q", err, c.want)
 			}
 		})
+	}
+}
+
+func TestModeOf(t *testing.T) {
+	c, err := config.Read(write(t, "mode: alert\nsources: {okta: {mode: observe, url: https://shop.okta.com}, slack: {}, github: }\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for source, want := range map[string]config.Mode{"okta": config.Observe, "slack": config.Alert, "github": config.Alert, "curfew": config.Alert, "": config.Alert} {
+		if got := c.ModeOf(source); got != want {
+			t.Errorf("%q: got %s, want %s", source, got, want)
+		}
+	}
+	var plugin struct {
+		URL string `yaml:"url"`
+	}
+	if err := c.Sources["okta"].Section.Decode(&plugin); err != nil || plugin.URL == "" {
+		t.Errorf("the plug-in gets the rest: got %+v, %v", plugin, err)
+	}
+	if got := config.Default().ModeOf("okta"); got != config.Observe {
+		t.Errorf("by default: got %s", got)
 	}
 }
 

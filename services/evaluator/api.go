@@ -30,6 +30,9 @@ import (
 // apiFeed is the lane that API calls are recorded in.
 const apiFeed = "api"
 
+// maxRequest is how large a request may be, in bytes: a policy of a hundred thousand rows is some five million.
+const maxRequest = 16 << 20
+
 // APIOptions says how the gRPC API is served.
 type APIOptions struct {
 	// Listener to serve on; the API closes it.
@@ -51,7 +54,7 @@ type api struct {
 // serve serves the API until ctx ends.
 func (e *evaluator) serve(ctx context.Context) error {
 	a := &api{evaluator: e}
-	server := grpc.NewServer(grpc.UnaryInterceptor(a.unary), grpc.StreamInterceptor(a.stream), grpc.MaxRecvMsgSize(1<<20))
+	server := grpc.NewServer(grpc.UnaryInterceptor(a.unary), grpc.StreamInterceptor(a.stream), grpc.MaxRecvMsgSize(maxRequest))
 	curfewv1.RegisterDecisionServiceServer(server, a)
 	curfewv1.RegisterFindingServiceServer(server, a)
 	curfewv1.RegisterPolicyServiceServer(server, a)
@@ -98,7 +101,7 @@ func (a *api) authenticate(ctx context.Context) error {
 func (a *api) allow(ctx context.Context, action, resource string, request proto.Message) error {
 	detail, err := protojson.Marshal(request)
 	if err != nil {
-		return status.Errorf(codes.Internal, "encode request: %v", err)
+		return status.Errorf(codes.InvalidArgument, "the request cannot be read: %v", err) // a time beyond the years there are
 	}
 	now := time.Now()
 	known, _ := a.Catalog.Action(judge.Self, apiFeed, action)
@@ -125,7 +128,7 @@ func (a *api) allow(ctx context.Context, action, resource string, request proto.
 		return status.Errorf(codes.Unavailable, "the call could not be recorded, so it is not answered: %v", err)
 	}
 	if !allowed {
-		return status.Errorf(codes.PermissionDenied, "the policy does not let service:admin do this: %s; a row that would: p, service:admin, *, curfew/api/*, audit, *, allow", decision.GetReason())
+		return status.Errorf(codes.PermissionDenied, "the policy does not let service:admin do this: %s; a row that would: p, service:admin, *, curfew/api/*, %s, *, allow", decision.GetReason(), decision.GetClasses()[0])
 	}
 	return nil
 }

@@ -88,6 +88,7 @@ type evaluator struct {
 	knowledge *knowledge
 	doubted   chan doubted
 	allowed   atomic.Uint64 // decisions that allowed
+	gaps      gaps
 }
 
 // judgeLanes finds the tenant's lanes, and those to come, and keeps a judge at each.

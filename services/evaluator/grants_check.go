@@ -19,7 +19,7 @@ import (
 
 const (
 	// longestGrant is how far ahead a grant may end: what is to last for more than a year is no exception any more, and
-	// belongs into the policy, where it is reviewed.
+	// belongs in the policy, where it is reviewed.
 	longestGrant = 365 * 24 * time.Hour
 	// maxGrantText bounds each text of a grant, in bytes, so that a step of its life always fits the bus.
 	maxGrantText = 512
@@ -70,10 +70,12 @@ func checkGrantTimes(from, until, now time.Time) error {
 	switch {
 	case from.Before(now):
 		return invalid("the grant would begin at %s, which has passed, and what has been judged stays; leave out when it begins to let it begin now", from.Format(time.RFC3339))
+	case !until.After(now):
+		return invalid("the grant would end at %s, which has passed", until.Format(time.RFC3339))
 	case !until.After(from):
 		return invalid("the grant would end at %s, and not after it begins, at %s", until.Format(time.RFC3339), from.Format(time.RFC3339))
 	case until.Sub(now) > longestGrant:
-		return invalid("the grant would end at %s, more than 365 days from now; what lasts longer belongs into the policy", until.Format(time.RFC3339))
+		return invalid("the grant would end at %s, more than 365 days from now; what lasts longer belongs in the policy", until.Format(time.RFC3339))
 	}
 	return nil
 }

@@ -182,6 +182,9 @@ func (l *lane) report(ctx context.Context, c *considered) error {
 			return err
 		}
 	}
+	if err := l.gaps.tell(ctx, l.Options, c.by.Judge, c.batch.GetEvents(), c.answer.GetDecisions()); err != nil {
+		return err
+	}
 	return l.publish(ctx, c.findings)
 }
 

@@ -5,6 +5,7 @@
 package notifier
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,8 +31,8 @@ type Options struct {
 	State state.Store
 	// Tenant whose findings are told.
 	Tenant string
-	// Mode is config.Observe or config.Alert.
-	Mode string
+	// Mode is that of the findings of a source; "" stands for findings that are about none.
+	Mode func(source string) config.Mode
 	// Receivers by name.
 	Receivers map[string]Receiver
 	// Log and Metrics receive what happens.
@@ -69,8 +70,8 @@ func (n *notifier) handle(ctx context.Context, m bus.Message) error {
 	}
 	if life.last == 0 {
 		first := &curfewv1.AlertStep{State: curfewv1.AlertState_ALERT_STATE_OPEN, Finding: f}
-		if n.Mode == config.Observe {
-			first.State, first.Detail = curfewv1.AlertState_ALERT_STATE_SUPPRESSED, "the mode is observe: everything is recorded, nobody is alerted"
+		if source := f.GetEvent().GetSource(); n.Mode(source) != config.Alert {
+			first.State, first.Detail = curfewv1.AlertState_ALERT_STATE_SUPPRESSED, "the mode of "+cmp.Or(source, "the whole")+" is observe: everything is recorded, nobody is alerted"
 		}
 		if err := n.step(ctx, life, first); err != nil {
 			return err

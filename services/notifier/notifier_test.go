@@ -64,7 +64,12 @@ func (p *place) wait(t *testing.T, n int) {
 	}
 }
 
-func run(t *testing.T, b *bus.Bus, mode string, receivers map[string]Receiver) (stop func()) {
+func run(t *testing.T, b *bus.Bus, mode config.Mode, receivers map[string]Receiver) (stop func()) {
+	t.Helper()
+	return runModes(t, b, config.Config{Mode: mode}.ModeOf, receivers)
+}
+
+func runModes(t *testing.T, b *bus.Bus, mode func(string) config.Mode, receivers map[string]Receiver) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -87,7 +92,15 @@ func run(t *testing.T, b *bus.Bus, mode string, receivers map[string]Receiver) (
 
 func find(t *testing.T, b *bus.Bus, message, id string) {
 	t.Helper()
-	f := &curfewv1.Finding{Format: 1, Id: id, Tenant: "main", Severity: curfewv1.Severity_SEVERITY_HIGH, Detection: "unauthorized_access", Title: "t"}
+	findAt(t, b, "okta", message, id)
+}
+
+func findAt(t *testing.T, b *bus.Bus, source, message, id string) {
+	t.Helper()
+	f := &curfewv1.Finding{
+		Format: 1, Id: id, Tenant: "main", Severity: curfewv1.Severity_SEVERITY_HIGH, Detection: "unauthorized_access", Title: "t",
+		Event: &curfewv1.Event{Source: source},
+	}
 	if _, err := b.Publish(t.Context(), bus.FindingSubject(f), message, f); err != nil {
 		t.Fatal(err)
 	}
@@ -158,6 +171,58 @@ func TestObserveAlertsNobody(t *testing.T) {
 	p.wait(t, 1)
 	if p.got["f1"] != 0 || p.got["f2"] != 1 {
 		t.Errorf("got %v", p.got)
+	}
+}
+
+// A source's own mode comes before that of the whole: what it observes is recorded and told nobody, and the other way round.
+func TestASourceHasAModeOfItsOwn(t *testing.T) {
+	for _, c := range []struct {
+		name            string
+		whole, oktas    config.Mode
+		okta, elsewhere string
+	}{
+		{"one observed among many", config.Alert, config.Observe, "SUPPRESSED", "OPEN SENDING SENT"},
+		{"one alerted among many", config.Observe, config.Alert, "OPEN SENDING SENT", "SUPPRESSED"},
+		{"none of its own", config.Alert, "", "OPEN SENDING SENT", "OPEN SENDING SENT"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b, p := bustest.New(t), newPlace()
+			conf := config.Config{Mode: c.whole, Sources: map[string]config.Source{"okta": {Mode: c.oktas}}}
+			runModes(t, b, conf.ModeOf, map[string]Receiver{"place": p})
+			findAt(t, b, "okta", "1", "okta")
+			findAt(t, b, "slack", "2", "elsewhere")
+			findAt(t, b, "", "3", "sourceless")
+			want := map[string]string{"okta": c.okta, "elsewhere": c.elsewhere, "sourceless": c.elsewhere}
+			settled(t, b, want)
+			for id, steps := range want {
+				if got := states(t, b, id); got != steps {
+					t.Errorf("%s: got %s, want %s", id, got, steps)
+				}
+				if sent := strings.HasSuffix(steps, "SENT"); (p.got[id] == 1) != sent {
+					t.Errorf("%s: a receiver got it %d times, want it there: %v", id, p.got[id], sent)
+				}
+			}
+		})
+	}
+}
+
+// settled waits until as many steps are stored as wanted.
+func settled(t *testing.T, b *bus.Bus, want map[string]string) {
+	t.Helper()
+	steps := 0
+	for _, s := range want {
+		steps += len(strings.Fields(s))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	all := errors.New("all")
+	if err := b.Follow(ctx, bus.All("alert"), bus.From{}, func(bus.Message) error {
+		if steps--; steps == 0 {
+			return all
+		}
+		return nil
+	}); !errors.Is(err, all) {
+		t.Fatal(err)
 	}
 }
 

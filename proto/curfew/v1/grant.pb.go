@@ -137,7 +137,8 @@ type Grant struct {
 	Reason string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Ticket in another system, if any.
 	Ticket string `protobuf:"bytes,10,opt,name=ticket,proto3" json:"ticket,omitempty"`
-	// When it stopped counting before expires_at; absent while it has not.
+	// When it stopped counting; absent while it has not. As stored only where that was before expires_at; in an answer it is
+	// expires_at once that has passed.
 	EndedAt       *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -40,7 +40,7 @@ type doubt struct {
 type scratch struct {
 	casbin *casbin.Enforcer
 	policy *model.Assertion
-	few    [][]string
+	picked [][]string
 	values []any
 	question
 }
@@ -143,20 +143,20 @@ func (e *Enforcer) put(s *scratch) {
 	}
 }
 
-// ask asks Casbin over the rows at these places.
+// ask asks Casbin over the rows at these places. Without a subject nobody holds anything, and no row matches.
 func (e *Enforcer) ask(q question, places []int32) (verdict, error) {
 	s, err := e.take()
 	if err != nil {
 		return verdict{}, err
 	}
 	defer e.put(s)
-	s.few = s.few[:0]
+	s.picked = s.picked[:0]
 	for _, place := range places {
-		s.few = append(s.few, e.rows[place])
+		s.picked = append(s.picked, e.rows[place])
 	}
 	q.nobody = q.subject == nil
 	s.question = q
-	return e.enforce(s, s.few)
+	return e.enforce(s, s.picked)
 }
 
 // enforce is Casbin's own answer over rows.

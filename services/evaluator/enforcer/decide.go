@@ -41,7 +41,7 @@ func (e *Enforcer) Subject(h *temporal.Holding) *Subject {
 // at the request's moment; links answers for other names and is asked only where the matcher does.
 func (e *Enforcer) Decide(q Request, s *Subject, links Links) (Answer, error) {
 	if s.of != e || s.holding.Name() != q.Sub {
-		return Answer{}, fmt.Errorf("decide: the subject given is %q by some policy, not %q by this one", s.holding.Name(), q.Sub)
+		return Answer{}, fmt.Errorf("decide about %q: the subject is that of %q, or another policy's", q.Sub, s.holding.Name())
 	}
 	if e.index == nil {
 		return e.explore(question{Request: q, subject: s.holding, links: links})
@@ -57,9 +57,13 @@ func (e *Enforcer) Decide(q Request, s *Subject, links Links) (Answer, error) {
 		a.Row = e.given(certain[v.at])
 	}
 	// In each effect, if several more rows turn the answer then one of them alone does.
+	var space [few]int32
 	for _, place := range possible {
+		if len(a.Open) == maxOpen {
+			break
+		}
 		at, _ := slices.BinarySearch(certain, place)
-		with, err := e.judge(&q, s, slices.Insert(slices.Clone(certain), at, place), true)
+		with, err := e.judge(&q, s, append(append(append(space[:0], certain[:at]...), place), certain[at:]...), true)
 		if err != nil {
 			return Answer{}, err
 		}
@@ -69,6 +73,9 @@ func (e *Enforcer) Decide(q Request, s *Subject, links Links) (Answer, error) {
 	}
 	return a, nil
 }
+
+// maxOpen is how many rows are named that would turn an answer.
+const maxOpen = 8
 
 // judge is Casbin's answer over picked rows, remembered where it depends on nothing else.
 func (e *Enforcer) judge(q *Request, s *Subject, places []int32, all bool) (verdict, error) {

@@ -51,8 +51,8 @@ type Answer struct {
 	Allowed bool
 	// Row is the index, in what New was given, of the row that decided; -1 where none did.
 	Row int
-	// Open is empty where the answer is the same whichever uncertain links hold. Otherwise it has rows that would turn it;
-	// -1 is for no row in particular: none decides then, or there are too many ways to try.
+	// Open is empty where the answer is the same whichever uncertain links hold. Otherwise it has some rows that would turn
+	// it; -1 is for no row in particular: none decides then, or Casbin fails, or there are too many ways to try.
 	Open []int
 }
 

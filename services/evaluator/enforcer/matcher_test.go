@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/curfewhq/curfew/internal/temporal"
 )
 
 func TestMatcherIsRead(t *testing.T) {
@@ -151,5 +153,42 @@ func TestMemoAllocatesNothing(t *testing.T) {
 		}
 	}); got > 0 {
 		t.Errorf("got %v allocations a decision, want none", got)
+	}
+}
+
+// More columns than a key has room for are compared all the same.
+func TestManyColumns(t *testing.T) {
+	const columns = 10
+	var definition, matcher strings.Builder
+	for i := range columns {
+		fmt.Fprintf(&definition, ", c%d", i)
+		fmt.Fprintf(&matcher, " && r.obj == p.c%d", i)
+	}
+	random := rand.New(rand.NewPCG(8, 9))
+	rows := make([]Row, 2000)
+	for i := range rows {
+		fields := slices.Repeat([]string{fmt.Sprint(random.IntN(1000))}, columns+1)
+		if fields[0] = "role:a"; random.IntN(2) == 0 {
+			fields[1+random.IntN(columns)] = fmt.Sprint(random.IntN(1000))
+		}
+		rows[i] = Row{Fields: fields}
+	}
+	model := strings.NewReplacer("p = sub, obj, act, eft", "p = sub"+definition.String(), usual, "g(r.sub, p.sub)"+matcher.String()).Replace(simple(allowOverride, usual))
+	e := mustNew(t, model, rows...)
+	m := holdings(0, map[string][]temporal.Link{"person:x": {always("role:a")}})
+	allowed := 0
+	for object := range 300 {
+		q := Request{Sub: "person:x", Obj: fmt.Sprint(object)}
+		got := decide(t, e, m, q.Sub, q.Obj, "")
+		want, row, err := e.Scan(q, m)
+		if err != nil || got.Allowed != want || got.Row != row {
+			t.Fatalf("%s: got %+v, want %v by %d (%v)", q.Obj, got, want, row, err)
+		}
+		if want {
+			allowed++
+		}
+	}
+	if places := e.index.numbered; len(places) != maxNumbered || places[maxNumbered-1].place != 0 || allowed < 50 || allowed > 250 {
+		t.Errorf("%d numbered columns, the last of weight %d, and %d allowed: it shows little", len(places), places[len(places)-1].place, allowed)
 	}
 }

@@ -218,6 +218,7 @@ func TestOpen(t *testing.T) {
 			"only two at once", allowOverride, `g(r.sub, "role:a") && g(r.sub, "role:a2") && r.act == p.act`, []string{"x|*|write|allow", "role:b|*|read|allow"},
 			Answer{Row: -1, Open: []int{1}},
 		},
+		{"a way in which Casbin fails", allowOverride, `g(r.sub, p.sub) && r.act < 5`, []string{"role:a|*|read|allow"}, Answer{Row: -1, Open: []int{-1}}},
 		{
 			"too many ways", allowOverride, `g(r.sub, "role:a") != g(r.sub, p.sub) && g(r.sub, "nobody")`,
 			strings.Fields("role:a|*|read|allow" + manyRoles(8)), Answer{Row: -1, Open: []int{-1}},

@@ -13,6 +13,7 @@ import (
 	"github.com/curfewhq/curfew/internal/catalog"
 	"github.com/curfewhq/curfew/internal/yamlfile"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+	"github.com/curfewhq/curfew/services/evaluator/detection"
 )
 
 // sensitive is the sensitivity from which access is denied unless a row allows it.
@@ -104,7 +105,7 @@ func (c *classes) of(e *curfewv1.Event, object string, action catalog.Action) []
 		}
 	}
 	for _, r := range c.resources {
-		if r.Object != "" && matches(r.Object, object) || r.Name != "" && e.GetResource().GetName() != "" && matches(r.Name, e.GetResource().GetName()) {
+		if r.fits(object, e.GetResource().GetName()) {
 			add(r.Class)
 		}
 	}
@@ -133,6 +134,38 @@ func (c *classes) of(e *curfewv1.Event, object string, action catalog.Action) []
 		return cmp.Or(c.sensitivity(b)-c.sensitivity(a), strings.Compare(a, b))
 	})
 	return found
+}
+
+func (r resourceClass) fits(object, name string) bool {
+	return r.Object != "" && matches(r.Object, object) || r.Name != "" && name != "" && matches(r.Name, name)
+}
+
+// Gaps is what of an event nobody has said what data it is about, where that leaves it unclassified: scopes that an app
+// took, or its action, or the kind of its resource.
+func (j *Judge) Gaps(e *curfewv1.Event) []detection.Gap {
+	at, _ := placeTime(e)
+	policy, _ := j.Policies(at)
+	c := policy.classes
+	action, _ := c.catalog.Action(e.GetSource(), e.GetFeed(), e.GetAction())
+	var gaps []detection.Gap
+	if action.App {
+		for _, scope := range e.GetApp().GetScopes() {
+			if class, known := c.catalog.Scope(e.GetSource(), scope); !known || class == catalog.Unclassified {
+				gaps = append(gaps, detection.Gap{What: "scope", Name: scope})
+			}
+		}
+	}
+	kind := e.GetResource().GetKind()
+	class, known := c.catalog.Kind(e.GetSource(), kind)
+	switch {
+	case len(gaps) > 0:
+	case slices.ContainsFunc(c.resources, func(r resourceClass) bool { return r.fits(Object(e), e.GetResource().GetName()) }):
+	case action.Class == catalog.Unclassified || action.Class == "" && kind == "":
+		gaps = append(gaps, detection.Gap{What: "action", Name: e.GetAction()})
+	case action.Class == "" && (!known || class == catalog.Unclassified):
+		gaps = append(gaps, detection.Gap{What: "kind", Name: kind})
+	}
+	return gaps
 }
 
 // matches is whether text fits pattern, in which each "*" stands for any run of characters.

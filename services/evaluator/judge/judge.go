@@ -94,8 +94,8 @@ func (j *Judge) decide(e *curfewv1.Event, by asker) *curfewv1.Decision {
 		why = "no policy was in force then: the first came into force at " + start.UTC().Format(time.RFC3339)
 	}
 	action, known := policy.catalog.Action(e.GetSource(), e.GetFeed(), e.GetAction())
-	if d.Act == "" {
-		d.Act = action.Act // the policy's own catalogue knows more than the collector's
+	if action.Act != "" {
+		d.Act = action.Act // the policy's own catalogue comes before the collector's
 	}
 	object := Object(e)
 	subject, doubt := j.name(d, e, policy, action, at)

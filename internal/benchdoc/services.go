@@ -1,0 +1,76 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"runtime"
+	"strings"
+)
+
+func (s *sheet) evaluator() {
+	path := func(way string) float64 { return s.median("evaluator Evaluator/"+way, "events/s") }
+	batch, one, limit := path("batch=256"), path("batch=1"), path("limit")
+	s.say("## The evaluator's path")
+	s.say("Consume, decode, decide, write findings and one decision an event, durable.")
+	s.table(
+		[]string{"way", "events/s", "of the limit"},
+		[]string{"batches of 256 events, one lane", whole(batch), share(batch, limit)},
+		[]string{"one event a message, same durability", whole(one), share(one, limit)},
+		[]string{"limit: same batches copied, nothing decided", whole(limit), "100 %"},
+	)
+	s.table(
+		[]string{"", "measured", "goal"},
+		append([]string{"batches"}, atLeast(80_000).against(batch, " events/s")...),
+		append([]string{"batches against one event a message"}, atLeast(8).against(batch/one, " times")...),
+	)
+}
+
+func (s *sheet) eval() {
+	path := func(way string) float64 { return s.median("curfew Eval/"+way, "events/s") }
+	table, asJSON, limit := path("table"), path("json"), path("limit")
+	s.say("## `curfew eval`, one core")
+	s.say("Read, decode, judge, print.")
+	s.table(
+		[]string{"way", "events/s", "of the limit"},
+		[]string{"`-o table`", whole(table), share(table, limit)},
+		[]string{"`-o json`, the raw record in it", whole(asJSON), share(asJSON, limit)},
+		[]string{"limit: encoding/json alone, a few fields", whole(limit), "100 %"},
+	)
+	s.say("Goal: at least 20,000 events/s.")
+}
+
+func (s *sheet) collector() {
+	path := func(way string) float64 { return s.median("collector Backfill/"+way, "events/s") }
+	stored, polled, decoding := path("stored"), path("polled"), path("decoding")
+	s.say("## The collector")
+	s.say("The first read of 1,000,000 Okta events from a fake on loopback into EVENTS on disk.")
+	s.table(
+		[]string{"way", "events/s"},
+		[]string{"fetched, decoded, stored, each message synced", whole(stored)},
+		[]string{"fetched and decoded, nothing stored", whole(polled)},
+		[]string{"limit: decoding alone, one core", whole(decoding)},
+	)
+	s.say("Decoding is **%s** of the CPU time of %d cores meanwhile. Goal: at least 40,000 events/s.", share(stored/float64(runtime.NumCPU()), decoding), runtime.NumCPU())
+	s.say("From a webhook's arrival until its event is in EVENTS on disk, at 500 a second:")
+	rows := [][]string{{"way", "p50 ms", "p99 ms"}}
+	for _, way := range [][2]string{{"webhook to durable event", "durable"}, {"limit: one synced write of its size", "limit"}} {
+		name := "collector Webhook/" + way[1]
+		rows = append(rows, []string{way[0], number(s.median(name, "p50-ms")), number(s.median(name, "p99-ms"))})
+	}
+	s.table(rows...)
+	s.say("Goal: p99 under 50 ms.")
+	many := func(unit string) string { return whole(s.median("collector ManySources", unit)) }
+	s.say(`One collector with 50 sources, its bus in another process: **%s MB** of heap and stacks while all are polled, %s MB while all catch up
+with a page of 1,000 records at once. Goal: under 150 MB.`, many("MB-polled"), many("MB-catching-up"))
+}
+
+func (s *sheet) decoders() {
+	s.say("## Decoders")
+	rows := [][]string{{"source", "µs a record", "MB/s"}}
+	for _, name := range s.names("Decode") {
+		pkg, bench, _ := strings.Cut(name, " ")
+		rows = append(rows, []string{pkg + strings.TrimPrefix(bench, "Decode"), number(s.median(name, "ns/op") / 1e3), whole(s.median(name, "MB/s"))})
+	}
+	s.table(rows...)
+}

@@ -1,0 +1,399 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+package workbench
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/curfewhq/curfew/internal/catalog"
+	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+	"github.com/curfewhq/curfew/services/evaluator/enforcer"
+	"github.com/curfewhq/curfew/services/evaluator/judge"
+)
+
+// Difference is what one policy gives to whom that another does not.
+type Difference struct {
+	// Changes are in an order that stays the same: gains before losses, then by who.
+	Changes []Change `json:"changes"`
+	// Data is which objects hold other data, and which classes are others, a sentence each.
+	Data []string `json:"data"`
+	// People is who is somebody else by identities.yaml, a sentence each.
+	People []string `json:"people"`
+	// Notes is what was not compared, or not wholly, a sentence each.
+	Notes []string `json:"notes"`
+}
+
+const (
+	// maxMoments is at how many moments two policies are compared.
+	maxMoments = 20
+	// maxAsked is up to how many questions everybody is asked the same, so that it can be said what everyone gets.
+	maxAsked = 2_000_000
+)
+
+// contrast is two policies being compared.
+type contrast struct {
+	Bench
+	old, new *sheet
+	moments  []time.Time         // the present, and each later one at which a row begins or ends
+	whole    bool                // every row can make a difference, not only those that changed
+	changed  map[string]bool     // texts of rows that are in one of the two
+	objects  []*curfewv1.Event   // that hold other data
+	alike    bool                // everybody was asked the same
+	parents  []string            // classes and levels, the widest first
+	members  map[string][]string // what belongs to each
+	found    Difference
+}
+
+// Diff compares what two policies give, to everybody whom either names. Nothing is held but by the policy: who is in a
+// group is shown as the group.
+func (b Bench) Diff(before, after *judge.Policy) (Difference, error) {
+	return b.diff(before, after, maxAsked)
+}
+
+func (b Bench) diff(before, after *judge.Policy, most int) (Difference, error) {
+	c := &contrast{Bench: b, old: newSheet(before), new: newSheet(after), changed: map[string]bool{}}
+	both := slices.DeleteFunc(before.Classes(), func(class string) bool { return !slices.Contains(after.Classes(), class) })
+	c.old.known["class"], c.new.known["class"] = both, both
+	c.takeClasses()
+	c.compareRows()
+	c.compareData()
+	c.comparePeople()
+	parties := c.group()
+	all := map[question]bool{}
+	for _, p := range parties {
+		if err := c.ask(p); err != nil {
+			return Difference{}, err
+		}
+		maps.Copy(all, p.asked)
+	}
+	if c.alike = len(all)*len(parties) < most; c.alike {
+		for _, p := range parties {
+			for q := range all {
+				if err := c.put(p, q); err != nil {
+					return Difference{}, err
+				}
+			}
+		}
+	}
+	c.found.Changes = c.fold(parties)
+	return c.found, nil
+}
+
+// compareRows finds out which rows can make a difference, and when.
+func (c *contrast) compareRows() {
+	for _, s := range []*sheet{c.old, c.new} {
+		if s.why != "" {
+			c.whole = true
+			c.note("what rows cover cannot be told, as " + s.why + ": the policies are compared at the objects that their rows name")
+		}
+		for _, stated := range s.stated {
+			c.changed[text(stated)] = !c.changed[text(stated)]
+			for _, field := range stated.Fields[min(2, len(stated.Fields)):] {
+				if at, err := time.Parse(time.RFC3339, field); err == nil && stated.Kind == "g" && at.After(c.Now) {
+					c.moments = append(c.moments, at.UTC())
+				}
+			}
+		}
+	}
+	maps.DeleteFunc(c.changed, func(_ string, differs bool) bool { return !differs })
+	if string(c.old.policy.Files()[modelFile]) != string(c.new.policy.Files()[modelFile]) || !c.sameClasses() {
+		c.whole = true
+	}
+	c.whole = c.whole || c.old.effect == priority && !slices.EqualFunc(c.old.rows, c.new.rows, func(a, b row) bool { return a.text() == b.text() })
+	slices.SortFunc(c.moments, time.Time.Compare)
+	c.moments = slices.CompactFunc(append([]time.Time{c.Now}, c.moments...), time.Time.Equal)
+	if len(c.moments) > maxMoments {
+		c.note(fmt.Sprintf("rows begin or end at %d moments; compared are the first %d, up to %s", len(c.moments), maxMoments, c.moments[maxMoments-1].Format(time.RFC3339)))
+		c.moments = c.moments[:maxMoments]
+	}
+}
+
+func (c *contrast) note(text string) {
+	if !slices.Contains(c.found.Notes, text) {
+		c.found.Notes = append(c.found.Notes, text)
+	}
+}
+
+// sameClasses is whether every class belongs to the same, so that a row about one is about the same data.
+func (c *contrast) sameClasses() bool {
+	old, now := c.old.policy, c.new.policy
+	return slices.Equal(old.Classes(), now.Classes()) && !slices.ContainsFunc(old.Classes(), func(class string) bool {
+		return slices.ContainsFunc(append(old.Classes(), "level:low", "level:high"), func(other string) bool { return old.Within(class, other) != now.Within(class, other) })
+	})
+}
+
+// party is everybody who holds the same, in one domain.
+type party struct {
+	dom      string
+	subjects []subject
+	old, new []*judge.Supposed // by moment
+	asked    map[question]bool
+	same     map[question]bool // what both policies answer at all moments, where they agree
+	entries  map[entry]reason
+}
+
+// question is one put to both policies; without a class it is about all that the object holds.
+type question struct{ object, class, act string }
+
+// entry is one thing that is allowed by one policy alone, over some moments.
+type entry struct {
+	question
+	span
+}
+
+// span is how, and over which moments.
+type span struct {
+	gain        bool
+	first, last int
+}
+
+// reason is the row that makes the difference.
+type reason struct {
+	line   int  // 0 = none
+	before bool // it stands in the old policy
+	denies bool
+}
+
+// group puts everybody together who holds the same by both policies at each moment.
+func (c *contrast) group() []*party {
+	bySignature := map[string]*party{}
+	var parties []*party
+	for _, dom := range c.bothDoms() {
+		for _, who := range c.everybody() {
+			p := &party{dom: dom, asked: map[question]bool{}, same: map[question]bool{}, entries: map[entry]reason{}}
+			var signature strings.Builder
+			fmt.Fprintf(&signature, "%q", dom)
+			for _, at := range c.moments {
+				old, now := who.by(c.old.policy).suppose(c.old.policy, dom, at), who.by(c.new.policy).suppose(c.new.policy, dom, at)
+				p.old, p.new = append(p.old, old), append(p.new, now)
+				fmt.Fprintf(&signature, "|%q>%q", c.old.heldOf(old), c.new.heldOf(now))
+			}
+			if c.old.why != "" || c.new.why != "" {
+				fmt.Fprintf(&signature, "%q", who) // the matcher may look at names themselves
+			}
+			known := bySignature[signature.String()]
+			if known == nil {
+				known = p
+				bySignature[signature.String()] = p
+				parties = append(parties, p)
+			}
+			known.subjects = append(known.subjects, who)
+		}
+	}
+	return parties
+}
+
+// heldOf is what of somebody's holding rows are for.
+func (s *sheet) heldOf(who *judge.Supposed) []string {
+	var held []string
+	for i := range who.Holding().Len() {
+		if name, _ := who.Holding().At(i); s.bySub[name] != nil {
+			held = append(held, name)
+		}
+	}
+	slices.Sort(held)
+	return held
+}
+
+// everybody is all whom either policy names, those whom none names, and those who hold a role.
+func (c *contrast) everybody() []subject {
+	var all []subject
+	seen := map[subject]bool{}
+	add := func(s subject) {
+		if !seen[s] {
+			seen[s] = true
+			all = append(all, s)
+		}
+	}
+	for _, s := range []*sheet{c.old, c.new} {
+		for _, who := range subjects(s.policy) {
+			add(who)
+		}
+	}
+	for _, kind := range []string{"app:", "service:", "unknown:"} {
+		add(subject{name: kind + fresh})
+	}
+	for _, s := range []*sheet{c.old, c.new} {
+		for _, role := range s.policy.Roles() {
+			add(subject{name: "person:" + fresh, holds: role})
+		}
+	}
+	return all
+}
+
+func (c *contrast) bothDoms() []string {
+	doms := c.doms(c.old.policy)
+	for _, dom := range c.doms(c.new.policy) {
+		if !slices.Contains(doms, dom) {
+			doms = append(doms, dom)
+		}
+	}
+	return doms
+}
+
+// by is who somebody is to a policy: a person whom identities.yaml does not list is an account that belongs to nobody.
+func (s subject) by(policy *judge.Policy) subject {
+	if id, person := strings.CutPrefix(s.name, "person:"); person && s.holds == "" && !policy.KnowsPerson(id) {
+		return subject{name: "unknown:" + fresh}
+	}
+	return s
+}
+
+// ask puts every question to which a party may get another answer.
+func (c *contrast) ask(p *party) error {
+	put := func(object, class, act string) error { return c.put(p, question{object, class, act}) }
+	for m := range c.moments {
+		old, now := c.old.rowsOf(p.old[m]), c.new.rowsOf(p.new[m])
+		for _, s := range []struct {
+			*sheet
+			rows  []row
+			other *judge.Supposed
+		}{{c.old, old, p.new[m]}, {c.new, now, p.old[m]}} {
+			for _, r := range s.rows {
+				if held, _ := s.other.Holding().Has(r.sub); !c.whole && held && !c.changed[r.text()] {
+					continue
+				}
+				if err := s.each(r, p.dom, slices.Concat(old, now), put); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	for _, e := range c.objects {
+		for _, act := range catalog.Acts() {
+			if err := put(judge.Object(e), "", act); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// rowsOf is the rows that are for somebody.
+func (s *sheet) rowsOf(who *judge.Supposed) []row {
+	if !s.asksRoles {
+		return s.rows
+	}
+	var rows []row
+	for _, name := range s.heldOf(who) {
+		for _, place := range s.bySub[name] {
+			rows = append(rows, s.rows[place])
+		}
+	}
+	return rows
+}
+
+// each calls visit with every question that stands for all that a row covers in a domain.
+func (s *sheet) each(r row, dom string, others []row, visit func(object, class, act string) error) error {
+	values := map[string][]string{"obj": {fresh}, "class": s.known["class"], "act": s.known["act"]}
+	objects := make([]string, 0, len(others))
+	for _, other := range others {
+		objects = append(objects, other.object)
+	}
+	for _, side := range s.compared() {
+		if side.field == "dom" && !s.matches(side, dom, r.fields[side.column]) {
+			return nil
+		}
+		values[side.field] = s.values(side, r.fields[side.column], objects)
+	}
+	for _, object := range values["obj"] {
+		for _, class := range values["class"] {
+			for _, act := range values["act"] {
+				if err := visit(object, class, act); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// put asks both policies at each moment.
+func (c *contrast) put(p *party, q question) error {
+	if p.asked[q] {
+		return nil
+	}
+	p.asked[q] = true
+	var run *entry
+	for m := range c.moments {
+		old, err := c.answer(c.old, p.old[m], q)
+		if err != nil {
+			return err
+		}
+		now, err := c.answer(c.new, p.new[m], q)
+		if err != nil {
+			return err
+		}
+		if run != nil && (old.Allowed == now.Allowed || now.Allowed != run.gain) {
+			run = nil
+		}
+		if old.Allowed == now.Allowed {
+			if m == 0 {
+				p.same[q] = old.Allowed
+			} else if same, all := p.same[q]; all && same != old.Allowed {
+				delete(p.same, q)
+			}
+			continue
+		}
+		delete(p.same, q)
+		why := c.reason(old, now)
+		if run == nil {
+			run = &entry{q, span{now.Allowed, m, m}}
+		} else {
+			delete(p.entries, *run)
+			run.last = m
+		}
+		p.entries[*run] = why
+	}
+	return nil
+}
+
+// answer is a policy's; where no class is named, over all that the object holds by that policy.
+func (c *contrast) answer(s *sheet, who *judge.Supposed, q question) (enforcer.Answer, error) {
+	classes := []string{q.class}
+	if q.class == "" {
+		at := slices.IndexFunc(c.objects, func(e *curfewv1.Event) bool { return judge.Object(e) == q.object })
+		classes = s.policy.ClassesOf(c.objects[at], catalog.Action{})
+	}
+	var first enforcer.Answer
+	for i, class := range classes {
+		answer, err := who.Ask(q.object, class, q.act)
+		if err != nil || !answer.Allowed {
+			return answer, err
+		}
+		if i == 0 {
+			first = answer
+		}
+	}
+	return first, nil
+}
+
+// reason is the row that gives or denies it now, or else the one that did.
+func (c *contrast) reason(old, now enforcer.Answer) reason {
+	if now.Row >= 0 {
+		r := c.new.rows[now.Row]
+		return reason{line: r.line, denies: r.deny}
+	}
+	if old.Row >= 0 {
+		r := c.old.rows[old.Row]
+		return reason{line: r.line, before: true, denies: r.deny}
+	}
+	return reason{}
+}
+
+func (r reason) String() string {
+	verb := map[bool]string{true: "denies", false: "allows"}[r.denies]
+	switch {
+	case r.line == 0:
+		return ""
+	case r.before:
+		return fmt.Sprintf("%s:%d no longer %s it", policyFile, r.line, verb)
+	default:
+		return fmt.Sprintf("%s:%d %s it", policyFile, r.line, verb)
+	}
+}
