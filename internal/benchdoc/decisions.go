@@ -85,8 +85,8 @@ Casbin's own %s decides on them each time. *Kept*: Casbin's answers are kept by 
 func (s *sheet) codecs() {
 	s.say("## Reading and writing batches")
 	s.say(`CPU time in ns an event, 256 events with records of 1.4 kB and 256 decisions a batch. The product uses the standard codec.
-hyperpb gives no messages of the contract but what is read field by field, so it is measured with that too; it and the last
-but one copy no texts.`)
+hyperpb gives no messages of the contract but what is read field by field, so it is measured with that too; it and vtprotobuf's
+unsafe way copy no texts.`)
 	rows := [][]string{{"codec", "read events", "write decisions"}}
 	for _, c := range []struct{ name, read, write string }{
 		{"google.golang.org/protobuf", "standard", "standard"}, {"vtprotobuf", "vtprotobuf", "vtprotobuf"},

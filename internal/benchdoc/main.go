@@ -35,7 +35,9 @@ func sets() []set {
 		// Tests first: costs can be compared only where the answers are the same. It takes turns by itself.
 		{"bench", []string{"-bench", ".", "-benchtime", "250ms", "-timeout", "20m", "."}},
 		product("-bench", "Judge", "./services/evaluator/judge"),
-		product("-bench", "Evaluator", "-benchtime", "3x", "./services/evaluator"),
+		product("-bench", "^BenchmarkEvaluator$/^(batch=.*|bus)$|Backtest", "-benchtime", "3x", "./services/evaluator"),
+		product("-bench", "^BenchmarkEvaluator$/^(decode|decide|encode)$", "./services/evaluator"),
+		product("-bench", "JudgingMeanwhile", "-benchtime", "1x", "./services/evaluator"),
 		product("-bench", "Eval", "-benchtime", "3x", "./cmd/curfew"),
 		product("-bench", "Idle", "-benchtime", "1x", "./cmd/curfew"),
 		product("-bench", "Decode", "./services/collector/source/..."),

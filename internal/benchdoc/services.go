@@ -9,20 +9,29 @@ import (
 )
 
 func (s *sheet) evaluator() {
-	path := func(way string) float64 { return s.median("evaluator Evaluator/"+way, "events/s") }
-	batch, one, limit := path("batch=256"), path("batch=1"), path("limit")
+	rate := func(way string) float64 { return s.median("evaluator Evaluator/"+way, "events/s") }
+	used := func(way string) float64 { return s.median("evaluator Evaluator/"+way, "cpu-us/event") }
+	batch, one := rate("batch=256"), rate("batch=1")
 	s.say("## The evaluator's path")
-	s.say("Consume, decode, decide, write findings and one decision an event, durable.")
-	s.table(
-		[]string{"way", "events/s", "of the limit"},
-		[]string{"batches of 256 events, one lane", whole(batch), share(batch, limit)},
-		[]string{"one event a message, same durability", whole(one), share(one, limit)},
-		[]string{"limit: same batches copied, nothing decided", whole(limit), "100 %"},
-	)
+	s.say("Consume, decode, decide, write findings and one decision an event, durable; and its parts by themselves.")
+	rows := [][]string{
+		{"way", "events/s", "CPU µs an event"},
+		{"batches of 256 events, one lane", whole(batch), number(used("batch=256"))},
+		{"one event a message, same durability", whole(one), number(used("batch=1"))},
+	}
+	sum := 0.0
+	for _, part := range [][2]string{{"bus", "the bus: as many bytes read and written"}, {"decode", "decode"}, {"decide", "decide"}, {"encode", "encode"}} {
+		sum += used(part[0])
+		rows = append(rows, []string{"part: " + part[1], "", number(used(part[0]))})
+	}
+	s.table(rows...)
 	s.table(
 		[]string{"", "measured", "goal"},
 		append([]string{"batches"}, atLeast(80_000).against(batch, " events/s")...),
 		append([]string{"batches against one event a message"}, atLeast(8).against(batch/one, " times")...),
+		append([]string{"CPU of the path against the sum of its parts"}, atMost(1.3).against(used("batch=256")/sum, " times")...),
+		append([]string{"backtest, a core (read and decoded alone: " + whole(s.median("evaluator Backtest/limit", "events/s/core")) + ")"}, atLeast(200_000).against(s.median("evaluator Backtest/judged", "events/s/core"), " decisions/s")...),
+		append([]string{"longest decision while 110,000 rows are applied (while nothing is: " + number(s.median("evaluator JudgingMeanwhile/apply=false", "max-ms")) + " ms)"}, atMost(10).against(s.median("evaluator JudgingMeanwhile/apply=true", "max-ms"), " ms")...),
 	)
 }
 
