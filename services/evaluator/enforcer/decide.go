@@ -46,7 +46,7 @@ func (e *Enforcer) Decide(q Request, s *Subject, links Links) (Answer, error) {
 	if e.index == nil {
 		return e.explore(question{Request: q, subject: s.holding, links: links})
 	}
-	var room, more [few]int32
+	var room, more [inPlace]int32
 	certain, possible := e.index.pick(&q, s, room[:0], more[:0])
 	v, err := e.judge(&q, s, certain, false)
 	if err != nil {
@@ -57,7 +57,7 @@ func (e *Enforcer) Decide(q Request, s *Subject, links Links) (Answer, error) {
 		a.Row = e.given(certain[v.at])
 	}
 	// In each effect, if several more rows turn the answer then one of them alone does.
-	var space [few]int32
+	var space [inPlace]int32
 	for _, place := range possible {
 		if len(a.Open) == maxOpen {
 			break

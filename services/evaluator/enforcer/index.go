@@ -41,7 +41,10 @@ type group struct {
 }
 
 // few is how many rows are looked through one by one.
-const few = 32
+const few = 8
+
+// inPlace is how many rows are picked without memory of their own.
+const inPlace = 32
 
 // unknown is the number of a value that no row names.
 const unknown = math.MaxUint32
