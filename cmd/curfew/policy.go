@@ -17,7 +17,7 @@ import (
 
 func policyCommand() *cobra.Command {
 	api := &client{}
-	c := group("policy", "Ask about the policy", append(policyCheckCommands(), policyExplainCommand(api))...)
+	c := group("policy", "Write, check and change the policy", append(append(policyCheckCommands(), policyExplainCommand(api)), policyLifeCommands(api)...)...)
 	api.flags(c)
 	return c
 }
