@@ -16,8 +16,8 @@ type Fold struct {
 	relation *Relation
 	dirty    map[string][]Link // holders whose links the relation does not show yet
 	lanes    map[lane]*observed
-	told     map[string]*reports // by source
-	changed  int64               // see Changed
+	told     map[string][]*report // by source
+	changed  int64                // see Changed
 }
 
 // lane is one kind of inventory of one source.
@@ -25,7 +25,7 @@ type lane struct{ source, kind string }
 
 // NewFold is a fold of nothing.
 func NewFold() *Fold {
-	return &Fold{relation: NewRelation(), dirty: map[string][]Link{}, lanes: map[lane]*observed{}, told: map[string]*reports{}, changed: End}
+	return &Fold{relation: NewRelation(), dirty: map[string][]Link{}, lanes: map[lane]*observed{}, told: map[string][]*report{}, changed: End}
 }
 
 // Relation is everything folded so far.

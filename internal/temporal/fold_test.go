@@ -230,6 +230,38 @@ func TestLostRecord(t *testing.T) {
 	}
 }
 
+// A record that is missing may leave the digest as it was: by the next one that which it brought is gone again.
+func TestLostRecordMadeGood(t *testing.T) {
+	from := library{}
+	records := seen(t, from, "memberships",
+		whole(0, 1, membership("u1", "x")), whole(10, 11, membership("u1", "x"), membership("u1", "y")), whole(20, 21, membership("u1", "x")),
+		whole(30, 31, membership("u1", "x"), membership("u1", "y")))
+	fold := folded(t, from, records[0], records[2], records[3])
+	if got, want := held(fold, "account:okta/u1", ""), "group:okta/x ..1?, group:okta/x 1.., group:okta/y ..1?, group:okta/y 20..31?, group:okta/y 31.."; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := fold.Known().Lost("okta", "memberships"); got != temporal.End {
+		t.Errorf("got known until %s, want no end", seconds(got))
+	}
+}
+
+// Behind a gap a digest that fits by chance mends nothing: what came in the records left out is not known.
+func TestGapIsMendedByAnObjectAlone(t *testing.T) {
+	from := library{}
+	s := &shelf{library: from, source: "okta", kind: "memberships"}
+	x, y, z := membership("u1", "x"), membership("u1", "y"), membership("u1", "z")
+	first := s.store(t, whole(0, 1, x), false, false)
+	s.store(t, whole(10, 11, x, y), false, false) // lost
+	fold := folded(t, from, first, s.store(t, whole(20, 21, x, y, z), false, false), s.store(t, whole(30, 31, x, z), false, false))
+	if got := fold.Known().Lost("okta", "memberships"); got != 0 {
+		t.Errorf("got known until %s, want 0", seconds(got))
+	}
+	take(t, fold, from, s.store(t, whole(40, 41, x, z), true, false))
+	if got, want := held(fold, "account:okta/u1", "group:okta/z"), "group:okta/z ..41?, group:okta/z 41.."; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // The order of records counts, not the clocks of those who wrote them: another collector's may be behind.
 func TestClockWentBack(t *testing.T) {
 	from := library{}
@@ -246,6 +278,7 @@ func TestReadingBeliesEvent(t *testing.T) {
 	from := library{}
 	records := seen(t, from, "memberships", whole(0, 1, membership("u1", "in")), whole(100, 101, membership("u1", "in")), whole(200, 201, membership("u1", "in")))
 	events := []proto.Message{batch("okta", told("e1", 50, 50, "+", "u1", "out"), told("e2", 60, 60, "-", "u1", "in"))}
+	late := []proto.Message{batch("okta", told("e3", 250, 250, "-", "u1", "out"), told("e4", 260, 260, "+", "u1", "in"))}
 	for _, test := range []struct {
 		name    string
 		records []proto.Message
@@ -254,6 +287,8 @@ func TestReadingBeliesEvent(t *testing.T) {
 		{"before the next reading", append(records[:1:1], events...), "group:okta/in ..1?, group:okta/in 1..60, group:okta/out ..1?, group:okta/out 50.."},
 		{"after it", append(append(records[:1:1], events...), records[1:]...),
 			"group:okta/in ..1?, group:okta/in 1..60, group:okta/in 101.., group:okta/in 60..101?, group:okta/out ..1?, group:okta/out 50..101?"},
+		{"an end without a beginning, a beginning without an end", append(slices.Clone(records), late...),
+			"group:okta/in ..1?, group:okta/in 1..200, group:okta/in 200..260?, group:okta/in 260.., group:okta/out ..1?, group:okta/out 200..250?"},
 		{"told late", append(slices.Clone(records), events...),
 			"group:okta/in ..1?, group:okta/in 1..60, group:okta/in 101.., group:okta/in 60..101?, group:okta/out ..1?, group:okta/out 50..101?"},
 	} {

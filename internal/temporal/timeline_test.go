@@ -12,7 +12,7 @@ import (
 )
 
 // story reads facts: "0-2+" is a reading that ran from 0 to 2 and showed it, "4-6-" one that did not, and "e5+" an event
-// that told it to begin at 5; "e5+b" is another event of the same moment.
+// that told it to begin at 5; "e5+b" is one of that moment with the id b.
 func story(t *testing.T, text string) []fact {
 	t.Helper()
 	var facts []fact
@@ -24,6 +24,9 @@ func story(t *testing.T, text string) []fact {
 				t.Fatalf("%s: %v", word, err)
 			}
 			f.until, f.id, f.reading = f.from, word, 0
+			if _, id, named := strings.Cut(rest, string(sign)); named && id != "" {
+				f.id = id
+			}
 		} else if _, err := fmt.Sscanf(word, "%d-%d%c", &f.from, &f.until, &sign); err != nil {
 			t.Fatalf("%s: %v", word, err)
 		}
@@ -85,10 +88,12 @@ func TestSpans(t *testing.T) {
 		{"ended and begun at one moment", "10-12+ e20- e20+b", "..12? 12.."},
 		{"begun and ended at one moment", "10-12- e20+ e20-b", "..12?"},
 		{"begun, ended and begun at one moment", "10-12- e20+ e20-b e20+c", "..12? 20.."},
+		{"one event tells both", "10-12+ e20-b e20+b", "..12? 12.."},
 		{"the same event twice", "e10+ e10+ e20- e20-", "10..20"},
 		{"two events tell the same", "e10+ e10+b e20- e20-b", "10..20"},
 		{"in and out between two readings", "10-12- e14+ e16- 20-22-", "..12? 14..16"},
 		{"out and in between two readings", "10-12+ e14- e16+ 20-22+", "..12? 12..14 16.."},
+		{"readings that overlap", "10-20+ 15-25+ 30-32-", "..20? 20..32?"},
 		{"readings with the same clock", "10-12+ 10-12-", "..12?"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -9,46 +9,24 @@ import (
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
-// reports is what events told of a source's memberships and roles. Records name people and groups by id, by login, by
-// address or by display name; which id is meant follows from the inventories, so it is worked out anew when they change.
-type reports struct {
-	all  []*report
-	seen map[reportKey]bool
-}
-
-// reportKey is what makes a report the same as another.
-type reportKey struct {
-	event, kind, holderType, holder, held string
-	removed                               bool
-}
-
-// report is one change that an event told of.
+// report is one change that an event of a source told of. Records name people and groups by id, by login, by address or by
+// display name; which id is meant follows from the inventories, so it is worked out anew when they change.
 type report struct {
-	key reportKey
+	change *curfewv1.LinkChange
 	fact
 	at pair // whom and what it is taken to mean
 }
 
 // Told takes what events told in. A fact that was told before changes nothing. Facts have a time that can be believed.
 func (f *Fold) Told(batch *curfewv1.LinkBatch) {
-	r := f.told[batch.GetSource()]
-	if r == nil {
-		r = &reports{seen: map[reportKey]bool{}}
-		f.told[batch.GetSource()] = r
-	}
 	holders := map[string]bool{}
 	for _, told := range batch.GetFacts() {
-		c := told.GetChange()
-		key := reportKey{told.GetEventId(), c.GetKind(), c.GetHolderType(), c.GetHolder(), c.GetHeld(), c.GetRemoved()}
-		if r.seen[key] {
-			continue
-		}
-		r.seen[key] = true
 		at := Nanos(told.GetTime().AsTime())
-		next := &report{key: key, fact: fact{
-			from: at, until: at, present: !c.GetRemoved(), known: Nanos(told.GetKnown().AsTime()), origin: batch.GetSource() + " event", id: told.GetEventId(),
+		next := &report{change: told.GetChange(), fact: fact{
+			from: at, until: at, present: !told.GetChange().GetRemoved(), known: Nanos(told.GetKnown().AsTime()),
+			origin: batch.GetSource() + " event", id: told.GetEventId(),
 		}}
-		r.all = append(r.all, next)
+		f.told[batch.GetSource()] = append(f.told[batch.GetSource()], next)
 		f.place(batch.GetSource(), next, holders)
 	}
 	f.renew(holders)
@@ -56,15 +34,14 @@ func (f *Fold) Told(batch *curfewv1.LinkBatch) {
 
 // replace works out anew whom and what those of a source's events meant that name what changed.
 func (f *Fold) replace(source string, touched touched) {
-	r := f.told[source]
-	if r == nil || len(touched.names) == 0 {
+	if len(touched.names) == 0 {
 		return
 	}
-	for _, told := range r.all {
-		if !touched.names[FoldEmail(told.key.holder)] && !touched.names[FoldEmail(told.key.held)] {
+	for _, told := range f.told[source] {
+		if !touched.names[FoldEmail(told.change.GetHolder())] && !touched.names[FoldEmail(told.change.GetHeld())] {
 			continue
 		}
-		h := f.lane(source, told.key.kind).history(told.at)
+		h := f.lane(source, told.change.GetKind()).history(told.at)
 		h.told = slices.DeleteFunc(h.told, func(other fact) bool { return other == told.fact })
 		touched.holders[told.at.holder] = true
 		f.place(source, told, touched.holders)
@@ -73,18 +50,19 @@ func (f *Fold) replace(source string, touched touched) {
 
 // place puts what an event told to the pair that it is about.
 func (f *Fold) place(source string, told *report, holders map[string]bool) {
-	holder, held := told.key.holder, privilege(source, told.key.held, "")
-	switch told.key.holderType {
+	c := told.change
+	holder, held := c.GetHolder(), privilege(source, c.GetHeld(), "")
+	switch c.GetHolderType() {
 	case "account":
 		holder = f.meant(source, "people", holder, told.from)
 	case "group":
 		holder = f.meant(source, "groups", holder, told.from)
 	}
-	if told.key.kind == "memberships" {
-		held = node("group", source, f.meant(source, "groups", told.key.held, told.from))
+	if c.GetKind() == "memberships" {
+		held = node("group", source, f.meant(source, "groups", c.GetHeld(), told.from))
 	}
-	told.at = pair{node(told.key.holderType, source, holder), held}
-	o := f.lane(source, told.key.kind)
+	told.at = pair{node(c.GetHolderType(), source, holder), held}
+	o := f.lane(source, c.GetKind())
 	h := o.history(told.at)
 	h.told = append(h.told, told.fact)
 	o.open[told.at] = true

@@ -115,21 +115,21 @@ type changeKey struct {
 // compare judges a batch of events again.
 func (t *backtest) compare(p pair) outcome {
 	o := outcome{}
-	for i, was := range p.decided.GetDecisions() {
+	for i, was := range p.decided.of {
 		if !p.wanted[i] {
 			continue
 		}
-		if i >= len(p.events) || p.events[i].GetId() != was.GetEventId() {
+		if i >= len(p.events) || p.events[i].GetId() != string(was.event) {
 			o.gone++ // the batch is gone, or holds other events than those judged
 			continue
 		}
 		o.events++
 		becomes := t.decide(p.events[i])
-		if becomes.GetVerdict() == was.GetVerdict() {
+		if becomes.GetVerdict() == was.verdict {
 			o.unchanged++
 			continue
 		}
-		o.note(becomes, was.GetVerdict(), uint32(t.policy.Sensitivity(becomes)))
+		o.note(becomes, was.verdict, uint32(t.policy.Sensitivity(becomes)))
 	}
 	t.history.events.Add(o.events)
 	return o

@@ -33,8 +33,8 @@ type history struct {
 
 // pair is a batch of decisions with the events that it is about.
 type pair struct {
-	decided *curfewv1.DecisionBatch
-	wanted  []bool            // whether a decision is in the stretch
+	decided verdicts
+	wanted  []bool            // whether a verdict is in the stretch
 	message bus.Message       // the events as stored; without data where they are kept no longer
 	events  []*curfewv1.Event // read from message
 }
@@ -116,7 +116,7 @@ func (h *history) readLane(ctx context.Context, subject string, batches uint64, 
 		if !h.choose(&p) {
 			return nil
 		}
-		if p.message, err = events.at(ctx, p.decided.GetEventSequence()); err != nil {
+		if p.message, err = events.at(ctx, p.decided.sequence); err != nil {
 			return err
 		}
 		select {
@@ -134,12 +134,12 @@ func (h *history) readLane(ctx context.Context, subject string, batches uint64, 
 	return err
 }
 
-// choose marks the decisions of a pair that are in the stretch, and returns whether there are any.
+// choose marks the verdicts of a pair that are in the stretch, and returns whether there are any.
 func (h *history) choose(p *pair) (any bool) {
-	p.wanted = make([]bool, len(p.decided.GetDecisions()))
-	for i, d := range p.decided.GetDecisions() {
+	p.wanted = make([]bool, len(p.decided.of))
+	for i, v := range p.decided.of {
 		// A correction is about an event that another decision is about already.
-		p.wanted[i] = d.GetCorrects() == "" && within(judge.Placed(d.GetTime(), p.decided.GetReceived()), h.from, h.until)
+		p.wanted[i] = !v.corrected && within(judge.Placed(v.time, p.decided.received), h.from, h.until)
 		any = any || p.wanted[i]
 	}
 	return any

@@ -40,7 +40,7 @@ func (m *memo) set(rows []int32) (set []atomic.Pointer[answered], victim uint64)
 		hash = (hash ^ uint64(uint32(row))) * odd
 		hash ^= hash >> 29
 	}
-	first := hash & uint64(len(m.slots)-1) &^ (ways - 1)
+	first := hash >> 40 & uint64(len(m.slots)-1) &^ (ways - 1) // the high bits are mixed best
 	return m.slots[first : first+ways], hash >> 62
 }
 

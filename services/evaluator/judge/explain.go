@@ -6,17 +6,20 @@ package judge
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/curfewhq/curfew/internal/catalog"
 	"github.com/curfewhq/curfew/internal/event"
+	"github.com/curfewhq/curfew/internal/temporal"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 	"github.com/curfewhq/curfew/services/evaluator/enforcer"
 )
 
 // Explain judges a question rather than an event, and returns besides every role the subject held and the rows that
-// would have allowed it, had it held theirs.
+// would have allowed it, had it held theirs. Where no row allows it the reason goes on, behind semicolons, with what comes
+// nearest: when the subject held or will hold such a role, and what else it may do there.
 func (j *Judge) Explain(subject, object, act string, classes []string, at time.Time) (*curfewv1.ExplainDecisionResponse, error) {
 	policy, start := j.Policies(at)
 	if at.Before(start) {
@@ -38,31 +41,164 @@ func (j *Judge) Explain(subject, object, act string, classes []string, at time.T
 		Classes: classes, PolicyDigest: policy.digest,
 	}
 	m := j.moment(policy, at)
-	j.ask(d, m, moment.decide, enforcer.Request{Sub: subject, Dom: j.Tenant, Obj: object, Act: act})
+	q := enforcer.Request{Sub: subject, Dom: j.Tenant, Obj: object, Act: act}
+	j.ask(d, m, moment.decide, q)
 	answer := &curfewv1.ExplainDecisionResponse{Decision: d, Held: m.Hold(subject, j.Tenant).All()}
-	if d.GetVerdict() != curfewv1.Verdict_VERDICT_ALLOWED {
-		answer.WouldAllow = m.wouldAllow(enforcer.Request{Dom: j.Tenant, Obj: object, Act: act}, classes)
+	if d.GetVerdict() == curfewv1.Verdict_VERDICT_ALLOWED {
+		return answer, nil
+	}
+	rows := m.wouldAllow(q, classes)
+	for _, number := range rows {
+		answer.WouldAllow = append(answer.WouldAllow, policy.rows[number].message())
+	}
+	if d.GetVerdict() == curfewv1.Verdict_VERDICT_VIOLATION && d.GetRow() == nil {
+		near := slices.Concat([]string{d.GetReason()}, m.atOtherTimes(q, rows), m.otherActs(q, classes))
+		d.Reason = strings.Join(near, "; ")
 	}
 	return answer, nil
 }
 
 // wouldAllow is the rows that allow it to whomever they name. It asks the same model with each row's own subject.
-func (m moment) wouldAllow(q enforcer.Request, classes []string) []*curfewv1.Row {
+func (m moment) wouldAllow(q enforcer.Request, classes []string) (rows []int) {
 	column := slices.Index(m.policy.enforcer.Columns(), "sub")
 	if column < 0 {
 		return nil
 	}
-	var rows []*curfewv1.Row
 	for number, r := range m.policy.rows {
 		q.Sub = r.fields[column]
-		all := !slices.ContainsFunc(classes, func(class string) bool {
-			q.Class = class
-			answer, err := m.policy.enforcer.Decide(q, m.of(q.Sub, q.Dom).subject, m)
-			return err != nil || !answer.Allowed || answer.Row != number
-		})
-		if all {
-			rows = append(rows, r.message())
+		if m.allows(q, classes, number) {
+			rows = append(rows, number)
 		}
 	}
 	return rows
+}
+
+// allows is whether it is allowed for every class, by one row where that is not negative.
+func (m moment) allows(q enforcer.Request, classes []string, by int) bool {
+	s := m.of(q.Sub, q.Dom)
+	return !slices.ContainsFunc(classes, func(class string) bool {
+		q.Class = class
+		answer, err := m.decide(q, s)
+		return err != nil || !answer.Allowed || len(answer.Open) > 0 || by >= 0 && answer.Row != by
+	})
+}
+
+// maxMoments is over how many changes of what somebody holds they are looked for what they held before and will hold.
+const maxMoments = 64
+
+// atOtherTimes says when the subject held last, and when it will hold next, what one of the rows asks for.
+func (m moment) atOtherTimes(q enforcer.Request, rows []int) []string {
+	said := m.find(q, rows, func(h *temporal.Holding) int64 { return h.From - 1 }, func(h *temporal.Holding) (string, int64) { return "held %s until %s", h.Until })
+	return append(said, m.find(q, rows, func(h *temporal.Holding) int64 { return h.Until }, func(h *temporal.Holding) (string, int64) { return "holds %s from %s on", h.From })...)
+}
+
+// find goes from one moment to the next to look for one at which the subject certainly holds what a row asks for.
+func (m moment) find(q enforcer.Request, rows []int, next func(*temporal.Holding) int64, say func(*temporal.Holding) (form string, edge int64)) []string {
+	column := slices.Index(m.policy.enforcer.Columns(), "sub")
+	h := m.Hold(q.Sub, q.Dom)
+	for range maxMoments {
+		at := next(h)
+		if at == temporal.End || h.From == temporal.Start && at < h.Until {
+			return nil
+		}
+		h = moment{m.standings, at}.Hold(q.Sub, q.Dom)
+		for _, number := range rows {
+			row := m.policy.rows[number]
+			name := row.fields[column]
+			if _, certain := h.Has(name); !certain || name == q.Sub {
+				continue
+			}
+			form, edge := say(h)
+			origin := ""
+			for _, link := range h.Way(name) {
+				if origin == "" || isEdge(link, edge) {
+					origin = link.GetOrigin()
+				}
+			}
+			return []string{fmt.Sprintf("%s "+form+" (%s), and row %d allows it to that", q.Sub, name, clock(edge), origin, row.line)}
+		}
+	}
+	return nil
+}
+
+// isEdge is whether a link begins or ends at a moment.
+func isEdge(link *curfewv1.Link, at int64) bool {
+	return link.GetFrom() != nil && temporal.Nanos(link.GetFrom().AsTime()) == at || link.GetUntil() != nil && temporal.Nanos(link.GetUntil().AsTime()) == at
+}
+
+func clock(at int64) string { return time.Unix(0, at).UTC().Format(time.RFC3339) }
+
+// otherActs says what else the subject may do to the same.
+func (m moment) otherActs(q enforcer.Request, classes []string) []string {
+	var acts []string
+	for _, act := range catalog.Acts() {
+		if q.Act = act; m.allows(q, classes, -1) {
+			acts = append(acts, act)
+		}
+	}
+	if len(acts) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s may %s there", q.Sub, strings.Join(acts, ", "))}
+}
+
+// Asked is the policy's answer about one class of data.
+type Asked struct {
+	// Allowed is whether it is allowed by what is certainly held.
+	Allowed bool
+	// Open is whether links that are not certain would turn that.
+	Open bool
+	// Row is the line in policy.csv of the row that decided; 0 where none did.
+	Row int
+	// Links are the lines of the g rows between the subject and whom that row names.
+	Links []int
+}
+
+// Ask asks about one class of data what a decision asks about all of an event's. An error means that Casbin failed.
+func (j *Judge) Ask(subject, object, class, act string, at time.Time) (Asked, error) {
+	policy, _ := j.Policies(at)
+	m := j.moment(policy, at)
+	s := m.of(subject, j.Tenant)
+	answer, err := m.decide(enforcer.Request{Sub: subject, Dom: j.Tenant, Obj: object, Class: class, Act: act}, s)
+	asked := Asked{Allowed: answer.Allowed, Open: len(answer.Open) > 0}
+	if err != nil || answer.Row < 0 {
+		return asked, err
+	}
+	asked.Row = policy.rows[answer.Row].line
+	for _, link := range j.way(s.holding, policy, answer.Row) {
+		if line, is := strings.CutPrefix(link.GetOrigin(), policyFile+":"); is {
+			if number, err := strconv.Atoi(line); err == nil {
+				asked.Links = append(asked.Links, number)
+			}
+		}
+	}
+	return asked, nil
+}
+
+// Holds is what a subject certainly holds at a time, the subject itself not among it.
+func (j *Judge) Holds(subject string, at time.Time) []string {
+	policy, _ := j.Policies(at)
+	h := j.moment(policy, at).Hold(subject, j.Tenant)
+	var names []string
+	for i := range h.Len() {
+		if name, uncertain := h.At(i); i > 0 && !uncertain {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Owner is the person whose an account was at a time, by the name that links have for it ("account:okta/00u1"); "" where
+// it was nobody's, or is no account.
+func (j *Judge) Owner(name string, at time.Time) string {
+	source, id, is := isAccount(name)
+	if !is {
+		return ""
+	}
+	policy, _ := j.Policies(at)
+	o := policy.identities.owner(account{source: source, id: id, person: true}, temporal.Nanos(at), j.Known)
+	if o.person == "" || o.doubt != "" {
+		return ""
+	}
+	return "person:" + o.person
 }

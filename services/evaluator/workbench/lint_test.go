@@ -174,6 +174,8 @@ func TestNothingIsSaidOfATidyPolicy(t *testing.T) {
 		"tidy": with(policyFile, ""),
 		"rows that do something": with(policyFile, `p, role:support, *, *, customer, search, allow
 p, role:support, *, okta/*, order, read, deny
+p, role:admin, *, okta/group/1, order, read, allow
+p, role:admin, *, okta/group/12, order, read, allow
 p, role:unknown, *, *, level:high, *, deny
 p, group:okta/00g1, *, slack/*, content.chat, *, allow
 p, scope:google_workspace/https:%2F%2Fwww.googleapis.com%2Fauth%2Fdrive, *, *, content.files, read, allow
@@ -195,6 +197,27 @@ g, app:okta/0oa1, role:support
 		t.Run(name, func(t *testing.T) {
 			for _, p := range bench(t).Lint(files) {
 				t.Errorf("got %+v", p)
+			}
+		})
+	}
+}
+
+// A row shadows another's only where everybody who holds the one holds the other, always.
+func TestShadowsAreOverEverybody(t *testing.T) {
+	const narrow, wide = "p, role:7, *, *, secret, read, allow\n", "p, role:11, *, *, secret, *, allow\n"
+	for _, c := range []struct {
+		name, in string
+		want     bool
+	}{
+		{"through roles", chain(7, 11) + "g, person:sam, role:7\n", true},
+		{"too far away for some", chain(3, 7) + chain(7, 11) + "g, person:sam, role:3\n", false},
+		{"for a time", chain(7, 10) + "g, role:10, role:11, _, 2027-01-01T00:00:00Z\n", false},
+		{"some of them", "g, person:sam, role:7\ng, person:sam, role:11\n", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			found := slices.ContainsFunc(bench(t).Lint(with(policyFile, narrow+wide+c.in)), func(p Problem) bool { return p.Line == 8 && p.Check == "shadowed" })
+			if found != c.want {
+				t.Errorf("got %v, want %v", found, c.want)
 			}
 		})
 	}
