@@ -39,6 +39,10 @@ func (a *api) ApplyPolicy(ctx context.Context, request *curfewv1.ApplyPolicyRequ
 	if err := (workbench.Bench{Catalog: a.Catalog, Tenant: a.Tenant, Now: time.Now()}).LockedOut(policy); err != nil {
 		return nil, status.Error(codes.FailedPrecondition, err.Error())
 	}
+	// Whoever the policy lets administer must also be able to call, and so far there is one caller.
+	if answer, err := policy.Suppose(admin, a.Tenant, time.Now()).Ask(judge.Self+"/api/policy", "admin", "administer"); err != nil || !answer.Allowed {
+		return nil, status.Errorf(codes.FailedPrecondition, "the policy would lock you out: %s could not change it again; add a row such as: p, %s, *, %s/api/*, admin, *, allow", admin, admin, judge.Self)
+	}
 	if request.GetDryRun() {
 		return a.tryPolicy(ctx, policy, request)
 	}

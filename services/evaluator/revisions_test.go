@@ -55,6 +55,7 @@ func TestWhatCannotBeAppliedIsRefused(t *testing.T) {
 		{"does not parse", &curfewv1.ApplyPolicyRequest{Reason: "x", Files: only("# one\np, role:anyone, *\n")}, codes.InvalidArgument, "policy.csv: line 2: a p row has 6 fields"},
 		{"unknown class", &curfewv1.ApplyPolicyRequest{Reason: "x", Files: only(adminRow + "p, role:anyone, *, *, costumer, read, allow\n")}, codes.InvalidArgument, `policy.csv: line 2: "costumer" is no class`},
 		{"unknown file", &curfewv1.ApplyPolicyRequest{Reason: "x", Files: map[string][]byte{"policy.txt": nil}}, codes.InvalidArgument, `"policy.txt"`},
+		{"locks the caller out", &curfewv1.ApplyPolicyRequest{Reason: "x", Files: only("p, person:ida, *, *, admin, *, allow\n")}, codes.FailedPrecondition, "the policy would lock you out: service:admin"},
 		{"locks everybody out", &curfewv1.ApplyPolicyRequest{Reason: "x", Files: only("p, role:anyone, *, *, level:low, *, allow\n")}, codes.FailedPrecondition, "lock every admin"},
 		{"another is newest", &curfewv1.ApplyPolicyRequest{Reason: "x", Files: exampleFiles(t, "# new\n"), ExpectedDigest: "beef"}, codes.Aborted, "configuration applied revision 1"},
 		{"another is newest, tried", &curfewv1.ApplyPolicyRequest{Reason: "x", Files: exampleFiles(t, "# new\n"), ExpectedDigest: "beef", DryRun: true}, codes.Aborted, "configuration applied revision 1"},
