@@ -2,9 +2,10 @@
 
 TOOLS    := $(CURDIR)/.tools
 PACKAGES := ./... ./proto/...
-# How long `make fuzz` tries each target, and how often `make soak` runs the crash test.
+# How long `make fuzz` tries each target, how often `make soak` runs the crash test, and how many requests it compares.
 FUZZTIME ?= 30s
 SOAK     ?= 10
+REQUESTS ?= 10000000
 # What `make check` compares the contract with: a commit. Empty = where this branch left main, or the commit before.
 BASE     ?=
 
@@ -55,8 +56,9 @@ fuzz: ## Fuzz each target for FUZZTIME (30s)
 	done
 
 .PHONY: soak
-soak: ## Kill the real process at random points, SOAK (10) times over
+soak: ## Kill the real process at random points, SOAK (10) times over; ask Casbin and the index REQUESTS (10,000,000) times
 	go test -run '^TestKilled' -count $(SOAK) -timeout 0 -v ./cmd/curfew
+	go test ./services/evaluator/enforcer -run '^TestDifferential$$' -timeout 0 -v -requests $(REQUESTS)
 
 .PHONY: bench
 bench: ## Run the benchmarks and write docs/benchmarks.md (the first run downloads the peers)

@@ -92,6 +92,10 @@ func saySuggested(out io.Writer, answer *curfewv1.SuggestPolicyResponse) {
 		answer.GetDecisions(), answer.GetExplained(), answer.GetUnexplained())
 	for _, row := range answer.GetRows() {
 		who := strings.Join(row.GetPeople(), ", ")
+		if strings.HasPrefix(row.GetText(), "#") {
+			fmt.Fprintf(out, "\n%s: seen %d times, by %s\n", plain(row.GetText()), row.GetDecisions(), plain(who))
+			continue
+		}
 		fmt.Fprintf(out, "\n# seen %d times, by %s", row.GetDecisions(), plain(who))
 		if row.GetHolders() > 0 {
 			fmt.Fprintf(out, "; it would give the right to %d", row.GetHolders())

@@ -157,7 +157,9 @@ func drained(ctx context.Context, raw []jetstream.Msg, handle func(context.Conte
 	}
 	handled := ctx.Err()
 	if handled == nil {
+		stop := keep(raw)
 		handled = handle(ctx, messages)
+		stop()
 	}
 	for _, m := range raw {
 		err := error(nil)
@@ -171,6 +173,30 @@ func drained(ctx context.Context, raw []jetstream.Msg, handle func(context.Conte
 		}
 	}
 	return handled
+}
+
+// keep says now and then that messages are still being handled, so that nobody else is given them, until stop is called.
+func keep(raw []jetstream.Msg) (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(drainWait / 3)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				for _, m := range raw {
+					_ = m.InProgress() // if it is not heard they come again, which is harmless
+				}
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+	}
 }
 
 // settle hands one message over and settles it by the answer.

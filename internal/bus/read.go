@@ -107,5 +107,9 @@ func (b *Bus) End(ctx context.Context, root string) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return stream.CachedInfo().State.LastSeq, nil // opening the handle has just asked for it
+	state := stream.CachedInfo().State // opening the handle has just asked for it
+	if state.Msgs == 0 {
+		return 0, nil // all that was there is kept no longer
+	}
+	return state.LastSeq, nil
 }

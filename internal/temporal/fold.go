@@ -46,6 +46,9 @@ func (f *Fold) Since(source, kind string) (at int64, ok bool) {
 	return o.since(), true
 }
 
+// eventOrigin ends the origin of every link that an event told of.
+const eventOrigin = " event"
+
 // grantOrigin begins the origin of every link that a grant gave.
 const grantOrigin = "grant "
 

@@ -56,8 +56,8 @@ func TestEventsNameWhomTheyMean(t *testing.T) {
 				if got := held(fold, test.holder, "group:"); got != test.want {
 					t.Errorf("order %d: got %q, want %q", seed, got, test.want)
 				}
-				// Five addresses, each way round, uncertain and then certain; and the fact.
-				if got, want := fold.Relation().Len(), 5*2*2+1; got != want {
+				// Five addresses, each way round, and three logins, uncertain and then certain; and the fact.
+				if got, want := fold.Relation().Len(), (5*2+3)*2+1; got != want {
 					t.Errorf("order %d: got %d links in all, want %d:\n%s", seed, got, want, dump(fold.Relation()))
 				}
 			}
@@ -210,8 +210,8 @@ func TestLostRecord(t *testing.T) {
 
 	fold := folded(t, from, first, behind)
 	for range 2 {
-		if got := held(fold, "account:okta/u1", ""); got != "group:okta/x ..1?, group:okta/x 1.., group:okta/y ..1?, group:okta/y 1.." {
-			t.Errorf("behind the gap: got %q, want what was known before", got)
+		if got := held(fold, "account:okta/u1", ""); got != "group:okta/x ..1?, group:okta/x 1..?, group:okta/y ..1?, group:okta/y 1..?" {
+			t.Errorf("behind the gap: got %q, want what was known before, and it is not certain", got)
 		}
 		if got := fold.Known().Lost("okta", "memberships"); got != 0 {
 			t.Errorf("got known until %s, want 0", seconds(got))
@@ -227,6 +227,43 @@ func TestLostRecord(t *testing.T) {
 	}
 	if got := held(fold, "account:okta/u2", ""); got != "" {
 		t.Errorf("got %q for one whom only left out records show, want nothing", got)
+	}
+}
+
+// A record that cannot be had makes all that was known a guess from the last whole reading on, also where what it says of
+// names decides what events meant; the next object ends that.
+func TestLose(t *testing.T) {
+	from := library{}
+	people := &shelf{library: from, source: "okta", kind: "people"}
+	memberships := &shelf{library: from, source: "okta", kind: "memberships"}
+	fold := folded(t, from,
+		people.store(t, whole(0, 1, account("u1", "")), false, false),
+		memberships.store(t, whole(0, 1, membership("u1", "x")), false, false),
+		memberships.store(t, whole(10, 11, membership("u1", "x"), membership("u2", "x")), false, false),
+		batch("okta", told("e1", 5, 5, "+", "ann", "y")))
+	fold.Changed()
+	fold.Lose("okta", "memberships")
+	if from, ok := fold.Changed(); !ok || from != 10*second {
+		t.Errorf("got changed from %s (%t), want 10", seconds(from), ok)
+	}
+	if got, want := held(fold, "account:okta/u1", ""), "group:okta/x ..1?, group:okta/x 1..10, group:okta/x 10..?"; got != want {
+		t.Errorf("lost: got %q, want %q", got, want)
+	}
+	fold.Lose("okta", "people")
+	take(t, fold, from, people.store(t, whole(20, 21, account("u1", "ann")), true, false))
+	if got, want := held(fold, "account:okta/u1", "group:okta/y"), "group:okta/y ..1?, group:okta/y 5..11?"; got != want {
+		t.Errorf("named by what came with the object: got %q, want %q", got, want)
+	}
+	take(t, fold, from, memberships.store(t, whole(20, 21, membership("u1", "x"), membership("u2", "x")), true, false))
+	if got, want := held(fold, "account:okta/u1", "group:okta/x"), "group:okta/x ..1?, group:okta/x 1.."; got != want {
+		t.Errorf("mended: got %q, want %q", got, want)
+	}
+	if got := fold.Known().Lost("okta", "memberships"); got != temporal.End {
+		t.Errorf("mended: got known until %s, want no end", seconds(got))
+	}
+	fold.Lose("okta", "roles")
+	if since, awaited := fold.Known().Since("okta", "roles"); since != temporal.End || !awaited || fold.Known().Lost("okta", "roles") != temporal.Start {
+		t.Errorf("the first record lost: got known since %s (awaited %t), want awaited and not known", seconds(since), awaited)
 	}
 }
 

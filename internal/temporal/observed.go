@@ -56,34 +56,53 @@ func (f *Fold) lane(source, kind string) *observed {
 // next that holds everything; Known.Lost tells.
 func (f *Fold) Inventory(record *curfewv1.Inventory, load func(object string) ([]byte, error)) error {
 	o := f.lane(record.GetSource(), record.GetKind())
-	since, lost := o.since(), o.lost()
-	holders, err := f.take(o, record, load)
-	f.renew(holders)
-	if since != o.since() || lost != o.lost() {
-		f.changed = min(f.changed, since, o.since(), lost, o.lost())
-	}
+	since, lost, touched := o.since(), o.lost(), newTouched()
+	err := f.take(o, record, load, touched)
+	f.settle(o, since, lost, touched)
 	return err
 }
 
-func (f *Fold) take(o *observed, record *curfewv1.Inventory, load func(object string) ([]byte, error)) (holders map[string]bool, err error) {
+// Lose says that a record of a reading cannot be had: what is known of that inventory is a guess from its last reading on,
+// until a record with everything comes.
+func (f *Fold) Lose(source, kind string) {
+	o := f.lane(source, kind)
+	since, lost := o.since(), o.lost()
+	o.heard, o.sound = true, false
+	f.settle(o, since, lost, newTouched())
+}
+
+// settle renews what was touched of an inventory that was known since and until then, and notes from when on it is
+// something else.
+func (f *Fold) settle(o *observed, since, lost int64, touched touched) {
+	if lost != o.lost() {
+		for p := range o.pairs {
+			touched.pair(p)
+		}
+	}
+	f.renew(touched.holders)
+	if since != o.since() || lost != o.lost() {
+		f.changed = min(f.changed, since, o.since(), lost, o.lost())
+	}
+}
+
+func (f *Fold) take(o *observed, record *curfewv1.Inventory, load func(object string) ([]byte, error), touched touched) error {
 	lost := o.lost() < End
 	o.heard = true
 	if lost && record.GetObject() == "" {
-		return nil, nil
+		return nil
 	}
-	err = o.state.Apply(record, load)
+	err := o.state.Apply(record, load)
 	if errors.Is(err, inventory.ErrGap) {
 		o.sound = false
-		return nil, nil
+		return nil
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	o.sound = true
-	touched := touched{map[string]bool{}, map[string]bool{}}
 	o.read(record, touched)
 	f.replace(o.source, touched)
-	return touched.holders, nil
+	return nil
 }
 
 // since is the end of the first whole reading; End where none was whole yet.
@@ -111,6 +130,8 @@ type touched struct {
 	holders map[string]bool // whose links may be others now
 	names   map[string]bool // that may mean another account or group now
 }
+
+func newTouched() touched { return touched{map[string]bool{}, map[string]bool{}} }
 
 func (t touched) pair(p pair) {
 	if name, is := strings.CutPrefix(p.holder, nameMark); is {
@@ -240,7 +261,28 @@ func (o *observed) links(holder string) []Link {
 	for _, p := range o.holders[holder] {
 		links = append(links, spans(p.held, o.facts(o.pairs[p]))...)
 	}
-	return links
+	return doubtful(links, o.lost())
+}
+
+// doubtful makes what links say of the time from lost on uncertain, but for what an event told to begin since.
+func doubtful(links []Link, lost int64) []Link {
+	if lost == End {
+		return links
+	}
+	var doubted []Link
+	for _, link := range links {
+		if !link.Uncertain && link.Until > lost && (link.From < lost || !strings.HasSuffix(link.Origin, eventOrigin)) {
+			if link.From < lost {
+				certain := link
+				certain.Until = lost
+				doubted = append(doubted, certain)
+				link.From = lost
+			}
+			link.Uncertain = true
+		}
+		doubted = append(doubted, link)
+	}
+	return doubted
 }
 
 // facts is what is said of a pair. Each whole reading says whether it was there; only those are taken that say more than

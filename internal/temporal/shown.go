@@ -20,6 +20,9 @@ func Account(source, id string) string { return node("account", source, id) }
 // Email is the name of an address: it holds the accounts that sources vouch it belongs to, and they hold it.
 func Email(folded string) string { return "email:" + folded }
 
+// Login is the name of what an account signs in with at a source, as events may say in place of its id.
+func Login(source, login string) string { return node("login", source, FoldEmail(login)) }
+
 // Elsewhere is the name of an id of the same person in another system, as inventories write it ("saml:00uInvented1").
 func Elsewhere(link string) string { return "link:" + link }
 
@@ -98,6 +101,9 @@ func names(source string, a *curfewv1.Account) []pair {
 	}
 	for _, link := range a.GetLinks() {
 		join(Elsewhere(link))
+	}
+	if a.GetLogin() != "" {
+		add(pair{Login(source, a.GetLogin()), account})
 	}
 	for _, name := range append([]string{a.GetLogin()}, a.GetEmails()...) {
 		if name != "" {

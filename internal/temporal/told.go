@@ -24,7 +24,7 @@ func (f *Fold) Told(batch *curfewv1.LinkBatch) {
 		at := Nanos(told.GetTime().AsTime())
 		next := &report{change: told.GetChange(), fact: fact{
 			from: at, until: at, present: !told.GetChange().GetRemoved(), known: Nanos(told.GetKnown().AsTime()),
-			origin: batch.GetSource() + " event", id: told.GetEventId(),
+			origin: batch.GetSource() + eventOrigin, id: told.GetEventId(),
 		}}
 		f.told[batch.GetSource()] = append(f.told[batch.GetSource()], next)
 		f.place(batch.GetSource(), next, holders)

@@ -28,7 +28,11 @@ func at(t *testing.T, b *bus.Bus, policies *policies, basis *curfewv1.Basis) *ju
 			if m.Sequence > until[i] {
 				return nil
 			}
-			return foldMessage(t.Context(), b, fold, "main", i, m)
+			read, err := readMessage(t.Context(), b, "main", i, m)
+			if err != nil || read == nil {
+				return err
+			}
+			return read(fold)
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -69,7 +69,8 @@ func (e *evaluator) correctAfter(ctx context.Context, i int, messages []bus.Mess
 	return e.Bus.Read(ctx, bus.All("decision", e.Tenant), start, func(m bus.Message) error {
 		decided := new(curfewv1.DecisionBatch)
 		if err := m.Decode(decided); err != nil {
-			return err
+			e.Log.Warn("a batch of decisions cannot be read, so that nothing is corrected of it", "sequence", m.Sequence, "error", err)
+			return nil
 		}
 		if positions(decided.GetBasis())[i] >= last {
 			return nil // it was judged knowing all of this

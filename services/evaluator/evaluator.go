@@ -73,7 +73,7 @@ func Run(ctx context.Context, o Options) error {
 	})
 	group.Go(func() error { return e.judgeLanes(ctx) })
 	group.Go(func() error { return e.confirm(ctx) })
-	for _, root := range []int{inventoryRoot, linksRoot} {
+	for root := range linkStreams {
 		group.Go(func() error { return e.correct(ctx, root) })
 	}
 	if o.API != nil {

@@ -77,8 +77,8 @@ func (a *api) firstStep(ctx context.Context, id string, request *curfewv1.Create
 	if err := checkHolder(policy, request.GetSubject(), request.GetRole()); err != nil {
 		return nil, err
 	}
-	from := cmp.Or(request.GetFrom(), now)
-	if err := checkGrantTimes(from.AsTime(), request.GetExpiresAt().AsTime(), now.AsTime()); err != nil {
+	from := cmp.Or(request.GetFrom(), wholeSecond(now))
+	if err := checkGrantTimes(from.AsTime(), request.GetExpiresAt().AsTime(), wholeSecond(now).AsTime()); err != nil {
 		return nil, err
 	}
 	return &curfewv1.GrantStep{
@@ -223,13 +223,19 @@ func grantID(tenant, key string) string {
 	return "g-" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:12])
 }
 
+// wholeSecond is the second that a moment is in: vendors stamp in seconds, and who was given a right within one has it for
+// what they do in the rest of it.
+func wholeSecond(at *timestamppb.Timestamp) *timestamppb.Timestamp {
+	return timestamppb.New(at.AsTime().Truncate(time.Second))
+}
+
 // sameGrant is whether a request asks for the grant that a first step made. One that does not say when to begin began
 // when it was made.
 func sameGrant(first *curfewv1.GrantStep, request *curfewv1.CreateGrantRequest) bool {
 	g := first.GetGrant()
 	return g.GetSubject() == request.GetSubject() && g.GetRole() == request.GetRole() &&
 		g.GetReason() == request.GetReason() && g.GetTicket() == request.GetTicket() &&
-		proto.Equal(g.GetExpiresAt(), request.GetExpiresAt()) && proto.Equal(g.GetFrom(), cmp.Or(request.GetFrom(), first.GetTime()))
+		proto.Equal(g.GetExpiresAt(), request.GetExpiresAt()) && proto.Equal(g.GetFrom(), cmp.Or(request.GetFrom(), wholeSecond(first.GetTime())))
 }
 
 func sayGrant(g *curfewv1.Grant) string {

@@ -5,6 +5,7 @@ package evaluator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -97,18 +98,22 @@ func (k *knowledge) follow(ctx context.Context) error {
 	return group.Wait()
 }
 
-// take folds one message. One that cannot be read would stop judging for ever: it is left out and said.
+// take folds one message. One that can never be read would stop judging for ever: it is left out and said, and what it
+// would have said is from then on not known.
 func (k *knowledge) take(ctx context.Context, i int, m bus.Message) error {
+	fold, err := readMessage(ctx, k.bus, k.tenant, i, m)
+	if err != nil {
+		return err // it will come again
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if m.Sequence <= k.reached[i] {
 		return nil
 	}
-	if err := foldMessage(ctx, k.bus, k.fold, k.tenant, i, m); err != nil {
-		if ctx.Err() != nil {
-			return err
+	if fold != nil {
+		if err := fold(k.fold); err != nil {
+			k.log.Error("links left out: the record cannot be read", "stream", linkStreams[i], "sequence", m.Sequence, "error", err)
 		}
-		k.log.Error("links left out: the record cannot be read", "stream", linkStreams[i], "sequence", m.Sequence, "error", err)
 	}
 	if from, changed := k.fold.Changed(); changed {
 		k.changes[i][m.Sequence] = from
@@ -119,29 +124,72 @@ func (k *knowledge) take(ctx context.Context, i int, m bus.Message) error {
 	return nil
 }
 
-// foldMessage folds one message of one of linkStreams.
-func foldMessage(ctx context.Context, b *bus.Bus, fold *temporal.Fold, tenant string, i int, m bus.Message) error {
+// readMessage reads one message of one of linkStreams, with the object that it names. What it returns folds it, and returns
+// why that could not be done; nil where it is another tenant's. An error means that it may be had later.
+func readMessage(ctx context.Context, b *bus.Bus, tenant string, i int, m bus.Message) (func(*temporal.Fold) error, error) {
 	switch i {
 	case inventoryRoot:
-		record := new(curfewv1.Inventory)
-		if err := m.Decode(record); err != nil || record.GetTenant() != tenant {
-			return err
-		}
-		return fold.Inventory(record, func(object string) ([]byte, error) { return b.GetObject(ctx, object) })
+		return readInventory(ctx, b, tenant, m)
 	case linksRoot:
 		batch := new(curfewv1.LinkBatch)
-		if err := m.Decode(batch); err != nil || batch.GetTenant() != tenant {
-			return err
+		err := m.Decode(batch)
+		if err == nil && batch.GetTenant() != tenant {
+			return nil, nil
 		}
-		fold.Told(batch)
+		return func(f *temporal.Fold) error {
+			f.Told(batch)
+			return err
+		}, nil
 	default:
 		step := new(curfewv1.GrantStep)
-		if err := m.Decode(step); err != nil || step.GetGrant().GetTenant() != tenant {
-			return err
+		err := m.Decode(step)
+		if err == nil && step.GetGrant().GetTenant() != tenant {
+			return nil, nil
 		}
-		fold.Grant(step)
+		return func(f *temporal.Fold) error {
+			if err == nil {
+				f.Grant(step)
+			}
+			return err
+		}, nil
 	}
-	return nil
+}
+
+func readInventory(ctx context.Context, b *bus.Bus, tenant string, m bus.Message) (func(*temporal.Fold) error, error) {
+	record := new(curfewv1.Inventory)
+	if err := m.Decode(record); err != nil {
+		of, source, kind, ok := bus.SplitLane(m.Subject)
+		if !ok || of != tenant {
+			return nil, nil
+		}
+		return func(f *temporal.Fold) error {
+			f.Lose(source, kind)
+			return err
+		}, nil
+	}
+	if record.GetTenant() != tenant {
+		return nil, nil
+	}
+	var content []byte
+	var missing error
+	if record.GetObject() != "" {
+		var err error
+		if content, err = b.GetObject(ctx, record.GetObject()); errors.Is(err, bus.ErrNotFound) {
+			missing = err
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return func(f *temporal.Fold) error {
+		err := missing
+		if err == nil {
+			err = f.Inventory(record, func(string) ([]byte, error) { return content, nil })
+		}
+		if err != nil {
+			f.Lose(record.GetSource(), record.GetKind())
+		}
+		return err
+	}, nil
 }
 
 // now is a judge by all that is folded and all revisions known at this moment.

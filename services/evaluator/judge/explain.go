@@ -87,46 +87,60 @@ func (m moment) allows(q enforcer.Request, classes []string, by int) bool {
 const maxMoments = 64
 
 // atOtherTimes says when the subject held last, and when it will hold next, what one of the rows asks for.
-func (m moment) atOtherTimes(q enforcer.Request, rows []int) []string {
-	said := m.find(q, rows, func(h *temporal.Holding) int64 { return h.From - 1 }, func(h *temporal.Holding) (string, int64) { return "held %s until %s", h.Until })
-	return append(said, m.find(q, rows, func(h *temporal.Holding) int64 { return h.Until }, func(h *temporal.Holding) (string, int64) { return "holds %s from %s on", h.From })...)
+func (m moment) atOtherTimes(q enforcer.Request, rows []int) (said []string) {
+	if h, number := m.find(q, rows, true); h != nil {
+		said = append(said, m.sayHeld(h, number, "held %s until %s", h.Until))
+	}
+	if h, number := m.find(q, rows, false); h != nil {
+		said = append(said, m.sayHeld(h, number, "holds %s from %s on", h.From))
+	}
+	return said
 }
 
-// find goes from one moment to the next to look for one at which the subject certainly holds what a row asks for.
-func (m moment) find(q enforcer.Request, rows []int, next func(*temporal.Holding) int64, say func(*temporal.Holding) (form string, edge int64)) []string {
+// find goes back, or forward, from one moment to the next to look for one at which the subject certainly holds what one of
+// the rows asks for; nil where there is none.
+func (m moment) find(q enforcer.Request, rows []int, back bool) (h *temporal.Holding, number int) {
 	column := slices.Index(m.policy.enforcer.Columns(), "sub")
-	h := m.Hold(q.Sub, q.Dom)
+	h = m.Hold(q.Sub, q.Dom)
 	for range maxMoments {
-		at := next(h)
-		if at == temporal.End || h.From == temporal.Start && at < h.Until {
-			return nil
+		switch {
+		case back && h.From > temporal.Start:
+			m.at = h.From - 1
+		case !back && h.Until < temporal.End:
+			m.at = h.Until
+		default:
+			return nil, 0
 		}
-		h = moment{m.standings, at}.Hold(q.Sub, q.Dom)
+		h = m.Hold(q.Sub, q.Dom)
 		for _, number := range rows {
-			row := m.policy.rows[number]
-			name := row.fields[column]
-			if _, certain := h.Has(name); !certain || name == q.Sub {
-				continue
+			name := m.policy.rows[number].fields[column]
+			if _, certain := h.Has(name); certain && name != q.Sub {
+				return h, number
 			}
-			form, edge := say(h)
-			origin := ""
-			for _, link := range h.Way(name) {
-				if origin == "" || isEdge(link, edge) {
-					origin = link.GetOrigin()
-				}
-			}
-			return []string{fmt.Sprintf("%s "+form+" (%s), and row %d allows it to that", q.Sub, name, clock(edge), origin, row.line)}
 		}
 	}
-	return nil
+	return nil, 0
+}
+
+// sayHeld says from or until when something is held that a row asks for, and where the link that begins or ends then was
+// learnt.
+func (m moment) sayHeld(h *temporal.Holding, number int, form string, edge int64) string {
+	row := m.policy.rows[number]
+	name := row.fields[slices.Index(m.policy.enforcer.Columns(), "sub")]
+	origin := ""
+	for _, link := range h.Way(name) {
+		if origin == "" || isEdge(link, edge) {
+			origin = link.GetOrigin()
+		}
+	}
+	when := time.Unix(0, edge).UTC().Format(time.RFC3339)
+	return fmt.Sprintf("%s "+form+" (%s), and row %d allows it to that", h.Name(), name, when, origin, row.line)
 }
 
 // isEdge is whether a link begins or ends at a moment.
 func isEdge(link *curfewv1.Link, at int64) bool {
 	return link.GetFrom() != nil && temporal.Nanos(link.GetFrom().AsTime()) == at || link.GetUntil() != nil && temporal.Nanos(link.GetUntil().AsTime()) == at
 }
-
-func clock(at int64) string { return time.Unix(0, at).UTC().Format(time.RFC3339) }
 
 // otherActs says what else the subject may do to the same.
 func (m moment) otherActs(q enforcer.Request, classes []string) []string {

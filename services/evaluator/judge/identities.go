@@ -4,6 +4,7 @@
 package judge
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -85,14 +86,6 @@ func claim(owners map[string]string, key, person, what string) error {
 // knows is whether a person can have that id: where a directory makes people too, any can.
 func (ids *identities) knows(person string) bool { return ids.people[person] || ids.directory != "" }
 
-// inDirectory is the person that an account of the directory is: the one whom the file names, else one of its own.
-func (ids *identities) inDirectory(id string) string {
-	if person, stated := ids.accounts[ids.directory+"/"+id]; stated {
-		return person
-	}
-	return event.Escape(id)
-}
-
 // byEmail is the person whose address it is by the file; "" where it is nobody's.
 func (ids *identities) byEmail(email string) string { return ids.emails[temporal.FoldEmail(email)] }
 
@@ -104,8 +97,9 @@ type account struct {
 
 // owner is whom an account belonged to.
 type owner struct {
-	person string // "" = nobody known
-	doubt  string // why that is not certain, in a sentence; "" where it is
+	person string   // "" = nobody known
+	doubt  string   // why that is not certain, in a sentence; "" where it is
+	others []string // with a doubt: who else it may have been, where that is known
 	// The same holds for every moment in [from, until).
 	from, until int64
 }
@@ -117,6 +111,7 @@ type inquiry struct {
 	at    int64
 	owner
 	conflict string
+	claimed  []string // all who claimed it
 }
 
 // owner returns whom an account belonged to at a time. What the file says of the account comes first; then all else that
@@ -136,12 +131,16 @@ func (ids *identities) owner(a account, at int64, known *temporal.Known) owner {
 	if !a.person {
 		return q.owner
 	}
+	if strings.Contains(a.id, "@") { // sources put an address there where a record has no id
+		a.id, a.email = "", cmp.Or(a.email, a.id)
+	}
+	a.id = q.byLogin(a)
 	if a.email != "" {
 		q.through(temporal.Email(temporal.FoldEmail(a.email)), true)
 	}
 	if a.id != "" {
 		if a.source == ids.directory {
-			q.claim(ids.inDirectory(a.id), true)
+			q.claim(q.inDirectory(a.id), true)
 		}
 		for _, name := range q.links(temporal.Account(a.source, a.id)) {
 			q.through(name.Held, !name.Uncertain)
@@ -150,11 +149,49 @@ func (ids *identities) owner(a account, at int64, known *temporal.Known) owner {
 	since, awaited := known.Since(a.source, "people")
 	switch {
 	case q.conflict != "":
-		q.person, q.doubt = "", "the account is joined to two people, "+q.conflict
+		q.person, q.doubt, q.others = "", "the account is joined to two people, "+q.conflict, q.claimed
 	case q.person == "" && awaited && at < since:
 		q.doubt, q.until = "whose account it was is not known: the first whole inventory of people came later", min(q.until, since)
+	case q.person == "" && at >= known.Lost(a.source, "people"):
+		q.doubt, q.from = "whose account it was is not known: a record of the inventory of people is missing", max(q.from, known.Lost(a.source, "people"))
 	}
 	return q.owner
+}
+
+// byLogin is the account's id; where the record says only the name that it signs in with, the id which that meant then.
+func (q *inquiry) byLogin(a account) string {
+	name := cmp.Or(a.name, a.id)
+	if name == "" || a.id != "" && a.id != name || len(q.known.Links(temporal.Account(a.source, a.id))) > 0 {
+		return a.id
+	}
+	for _, link := range q.links(temporal.Login(a.source, name)) {
+		if _, id, is := isAccount(link.Held); is && !link.Uncertain {
+			return id
+		}
+	}
+	return a.id
+}
+
+// inDirectory is the person that an account of the directory was: the one whom the file names by the account or by an
+// address that the directory vouches for, else one of its own; "" where the file gives that id to somebody else.
+func (q *inquiry) inDirectory(id string) string {
+	if person, stated := q.accounts[q.directory+"/"+id]; stated {
+		return person
+	}
+	listed := ""
+	for _, name := range q.links(temporal.Account(q.directory, id)) {
+		email, is := strings.CutPrefix(name.Held, "email:")
+		if person := q.emails[email]; is && person != "" && !name.Uncertain {
+			if listed != "" && listed != person {
+				return ""
+			}
+			listed = person
+		}
+	}
+	if own := event.Escape(id); listed == "" && !q.people[own] {
+		return own
+	}
+	return listed
 }
 
 // links is what a name held at the moment.
@@ -194,6 +231,9 @@ func (q *inquiry) through(name string, certain bool) {
 }
 
 func (q *inquiry) claim(person string, certain bool) {
+	if person != "" && !slices.Contains(q.claimed, person) {
+		q.claimed = append(q.claimed, person)
+	}
 	switch {
 	case person == "":
 	case q.person == "":
@@ -250,7 +290,12 @@ func (b belongings) Links(holder string) []temporal.Link {
 	}
 	if own := temporal.Account(b.directory, person); !b.people[person] && !asked[own] {
 		asked[own] = true
-		links = append(links, temporal.Link{Held: own, From: temporal.Start, Until: temporal.End, Known: temporal.Start, Origin: identitiesFile})
+		o := b.owner(account{source: b.directory, id: person, person: true}, b.at, b.known)
+		link := temporal.Link{Held: own, From: o.from, Until: o.until, Known: temporal.Start, Origin: identitiesFile, Uncertain: o.doubt != ""}
+		if o.person != person {
+			link.Held = holder // gives nothing, and says for how long
+		}
+		links = append(links, link)
 	}
 	for _, link := range slices.Clone(links) {
 		if source, id, is := isAccount(link.Held); is && source == b.directory {

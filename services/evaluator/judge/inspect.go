@@ -105,22 +105,22 @@ func (j *Judge) Try(e *curfewv1.Event, subject string, action catalog.Action, cl
 		EventId: e.GetId(), Time: e.GetTime(), Source: e.GetSource(), Feed: e.GetFeed(), Dom: j.Tenant, Act: action.Act,
 		Action: e.GetAction(), Verdict: curfewv1.Verdict_VERDICT_UNKNOWN, PolicyDigest: policy.digest, Classes: classes,
 	}
-	asked, doubt := j.name(d, e, policy, action, at)
+	who := j.name(d, e, policy, action, at)
 	switch {
 	case subject == "":
 	case d.GetSubject() != "": // an app acts through them
 		d.Person = subject
 	default:
-		asked, d.Subject = subject, subject
+		who.subject, d.Subject = subject, subject
 	}
 	object := Object(e)
 	d.Object = clip(j.pseudonymise(policy, object))
 	if len(d.GetClasses()) == 0 {
 		d.Classes = policy.classes.of(e, object, action)
 	}
-	j.ask(d, j.moment(policy, at), moment.decide, enforcer.Request{Sub: asked, Dom: j.Tenant, Obj: object, Act: action.Act})
-	if doubt != "" && d.GetVerdict() == curfewv1.Verdict_VERDICT_VIOLATION {
-		d.Verdict, d.Row, d.Links, d.Reason = curfewv1.Verdict_VERDICT_UNKNOWN, nil, nil, doubt
+	j.ask(d, j.moment(policy, at), moment.decide, enforcer.Request{Sub: who.subject, Dom: j.Tenant, Obj: object, Act: action.Act})
+	if who.doubt != "" && d.GetVerdict() != curfewv1.Verdict_VERDICT_UNKNOWN && j.hangsOn(who, d, policy, at, object) {
+		d.Verdict, d.Row, d.Links, d.Reason = curfewv1.Verdict_VERDICT_UNKNOWN, nil, nil, who.doubt
 	}
 	return d
 }

@@ -98,7 +98,7 @@ func (j *Judge) decide(e *curfewv1.Event, by asker) *curfewv1.Decision {
 		d.Act = action.Act // the policy's own catalogue comes before the collector's
 	}
 	object := Object(e)
-	subject, doubt := j.name(d, e, policy, action, at)
+	who := j.name(d, e, policy, action, at)
 	d.Object = clip(j.pseudonymise(policy, object))
 	d.Classes = policy.classes.of(e, object, action)
 	if !at.Before(start) {
@@ -110,12 +110,27 @@ func (j *Judge) decide(e *curfewv1.Event, by asker) *curfewv1.Decision {
 	case !known || d.GetAct() == "":
 		d.Reason = fmt.Sprintf("the catalogue does not know the action %q, so it cannot be said what was done", d.GetAction())
 	default:
-		j.ask(d, j.moment(policy, at), by, enforcer.Request{Sub: subject, Dom: j.Tenant, Obj: object, Act: d.GetAct()})
+		j.ask(d, j.moment(policy, at), by, enforcer.Request{Sub: who.subject, Dom: j.Tenant, Obj: object, Act: d.GetAct()})
 	}
-	if doubt != "" && d.GetVerdict() == curfewv1.Verdict_VERDICT_VIOLATION {
-		d.Verdict, d.Row, d.Links, d.Reason = curfewv1.Verdict_VERDICT_UNKNOWN, nil, nil, doubt
+	if who.doubt != "" && d.GetVerdict() != curfewv1.Verdict_VERDICT_UNKNOWN && j.hangsOn(who, d, policy, at, object) {
+		d.Verdict, d.Row, d.Links, d.GrantId, d.Reason = curfewv1.Verdict_VERDICT_UNKNOWN, nil, nil, "", clip(who.doubt)
 	}
 	return d
+}
+
+// hangsOn is whether the verdict could be another, had the account been another's of those it may have been.
+func (j *Judge) hangsOn(who asked, d *curfewv1.Decision, policy *Policy, at time.Time, object string) bool {
+	if d.GetVerdict() == curfewv1.Verdict_VERDICT_VIOLATION {
+		return true // there may be somebody who had the right
+	}
+	for _, other := range who.others {
+		again := &curfewv1.Decision{Subject: other, Dom: d.GetDom(), Object: d.GetObject(), Classes: d.GetClasses(), Act: d.GetAct()}
+		j.ask(again, j.moment(policy, at), moment.decide, enforcer.Request{Sub: other, Dom: j.Tenant, Obj: object, Act: d.GetAct()})
+		if again.GetVerdict() != d.GetVerdict() {
+			return true
+		}
+	}
+	return false
 }
 
 // Object is Casbin's obj of an event: "<source>/<resource path>".

@@ -236,6 +236,13 @@ func (p *Policy) readLink(r *row) (temporal.Link, error) {
 	}
 	if p.enforcer.Domains() {
 		l.Dom = r.fields[2]
+		switch star := strings.IndexByte(l.Dom, '*'); {
+		case !p.enforcer.PatternDomains() || star < 0:
+		case l.Dom == "*":
+			l.Dom = "" // every one
+		default:
+			return none, fmt.Errorf("domain %q: Casbin takes it for a pattern; write one domain, or * for every one", l.Dom)
+		}
 	}
 	if len(r.fields) == fields {
 		return l, nil

@@ -58,8 +58,8 @@ func (m moment) of(name, dom string) *standing {
 	return s
 }
 
-// ignorance is the links that nobody knows of: until an inventory was read whole, whoever acts may have been in any group
-// of it that the policy names.
+// ignorance is the links that nobody knows of: until an inventory was read whole, and from when a record of it is missing,
+// whoever acts may have been in any group of it that the policy names.
 type ignorance struct {
 	policy *Policy
 	known  *temporal.Known
@@ -76,11 +76,15 @@ func (i ignorance) Links(holder string) []temporal.Link {
 		if people, awaited := i.known.Since(named.source, "people"); awaited {
 			until = max(until, people)
 		}
+		lost := min(i.known.Lost(named.source, named.kind), i.known.Lost(named.source, "people"))
 		for _, name := range named.names {
-			links = append(links, temporal.Link{
-				Held: name, From: temporal.Start, Until: until, Known: temporal.Start, Uncertain: true,
-				Origin: "no whole inventory of " + named.source + " " + named.kind,
-			})
+			maybe := temporal.Link{Held: name, Known: temporal.Start, Uncertain: true}
+			maybe.From, maybe.Until, maybe.Origin = temporal.Start, until, "no whole inventory of "+named.source+" "+named.kind
+			links = append(links, maybe)
+			if lost < temporal.End {
+				maybe.From, maybe.Until, maybe.Origin = lost, temporal.End, "a record of the inventory of "+named.source+" "+named.kind+" is missing"
+				links = append(links, maybe)
+			}
 		}
 	}
 	return links

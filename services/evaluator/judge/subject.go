@@ -16,36 +16,51 @@ import (
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
-// name sets the decision's subject and person and returns the subject to judge, and why it is not certain who that is.
-func (j *Judge) name(d *curfewv1.Decision, e *curfewv1.Event, policy *Policy, action catalog.Action, at time.Time) (subject, doubt string) {
-	d.Subject, doubt = j.subject(e.GetSource(), e.GetActor(), policy, at)
+// asked is whose right is judged.
+type asked struct {
+	subject string
+	doubt   string   // why that is not certain; "" where it is
+	others  []string // with a doubt: other subjects that it may have been
+}
+
+// name sets the decision's subject and person and returns the subject to judge.
+func (j *Judge) name(d *curfewv1.Decision, e *curfewv1.Event, policy *Policy, action catalog.Action, at time.Time) asked {
+	who := j.subject(e.GetSource(), e.GetActor(), policy, at)
+	d.Subject = clip(who.subject)
 	if action.App && (e.GetApp().GetId() != "" || e.GetApp().GetName() != "") {
 		app := e.GetApp().GetId()
 		if app == "" {
 			app = "name=" + e.GetApp().GetName()
 		}
-		d.Person, d.Subject, doubt = d.Subject, "app:"+e.GetSource()+"/"+j.appID(app), ""
+		who = asked{subject: "app:" + e.GetSource() + "/" + j.appID(app)}
+		d.Person, d.Subject = d.GetSubject(), clip(who.subject)
 	}
-	if d.Subject == "" {
-		return "unknown:" + e.GetSource(), ""
+	if who.subject == "" {
+		who.subject = "unknown:" + e.GetSource()
 	}
-	d.Subject, d.Person = clip(d.Subject), clip(d.Person)
-	return d.Subject, doubt
+	return who
 }
 
-func (j *Judge) subject(source string, actor *curfewv1.Actor, policy *Policy, at time.Time) (subject, doubt string) {
+func (j *Judge) subject(source string, actor *curfewv1.Actor, policy *Policy, at time.Time) asked {
 	if actor == nil {
-		return "", ""
+		return asked{}
 	}
 	kind := actor.GetType()
 	o := policy.identities.owner(account{
 		source: source, id: actor.GetId(), name: actor.GetName(), email: actor.GetEmail(),
 		person: kind != curfewv1.ActorType_ACTOR_TYPE_APP && kind != curfewv1.ActorType_ACTOR_TYPE_SERVICE,
 	}, temporal.Nanos(at), j.Known)
-	if o.person != "" {
-		return "person:" + o.person, o.doubt
+	who := asked{subject: "person:" + o.person, doubt: o.doubt}
+	switch {
+	case o.person == "":
+		who.subject = j.nobody(source, actor)
+	case o.doubt != "":
+		who.others = []string{j.nobody(source, actor)}
 	}
-	return j.nobody(source, actor), o.doubt
+	for _, other := range o.others {
+		who.others = append(who.others, "person:"+other)
+	}
+	return who
 }
 
 // nobody is the subject for an actor that belongs to nobody known.
@@ -61,22 +76,17 @@ func (j *Judge) nobody(source string, actor *curfewv1.Actor) string {
 	if id == "" {
 		return ""
 	}
-	if kind == curfewv1.ActorType_ACTOR_TYPE_APP {
+	switch {
+	case kind == curfewv1.ActorType_ACTOR_TYPE_APP:
 		return "app:" + source + "/" + j.appID(id)
-	}
-	if kind != curfewv1.ActorType_ACTOR_TYPE_SERVICE && (actor.GetId() == "" || !isOpaque(id)) {
+	case kind == curfewv1.ActorType_ACTOR_TYPE_SERVICE && source == Self:
+		return "service:" + event.Escape(id) // Curfew's own callers are named as the policy names them
+	case kind == curfewv1.ActorType_ACTOR_TYPE_SERVICE:
+		return "service:" + source + "/" + j.appID(id)
+	case actor.GetId() == "" || !isOpaque(id):
 		id = j.token(id) // a name, an e-mail or an address
 	}
-	id = event.Escape(id)
-	switch kind {
-	case curfewv1.ActorType_ACTOR_TYPE_SERVICE:
-		if source == Self {
-			return "service:" + id // Curfew's own callers are named as the policy names them
-		}
-		return "service:" + source + "/" + id
-	case curfewv1.ActorType_ACTOR_TYPE_APP, curfewv1.ActorType_ACTOR_TYPE_PERSON, curfewv1.ActorType_ACTOR_TYPE_UNSPECIFIED:
-	}
-	return "unknown:" + source + "/" + id
+	return "unknown:" + source + "/" + event.Escape(id)
 }
 
 // appID is an app's id fit for a record. An e-mail is a person's, but for those that Google gives service accounts.

@@ -81,33 +81,53 @@ func (c *contrast) withoutRepeats(parties []*party) []*party {
 	}
 	var all []*party
 	for dom, named := range byDom {
-		everyone := &party{dom: dom, subjects: []subject{{name: "everyone"}}, asked: map[question]bool{}, same: named[0].same, entries: map[entry]reason{}}
-		for e, why := range named[0].entries {
-			if c.alike && len(named) > 1 && !slices.ContainsFunc(named, func(p *party) bool { _, has := p.entries[e]; return !has }) {
-				everyone.entries[e] = why
-			}
-		}
-		for q := range named[0].asked {
-			everyone.asked[q] = true
-		}
+		everyone := c.everyone(dom, named)
 		for _, role := range roles {
-			if role.dom != dom {
-				continue
-			}
-			for _, p := range append(named, everyone) {
-				if p == everyone || c.holds(p, role.subjects[0].holds) {
+			for _, p := range append(slices.Clone(named), everyone) {
+				if role.dom == dom && (p == everyone || c.holds(p, role.subjects[0].holds)) {
 					maps.DeleteFunc(role.entries, func(e entry, _ reason) bool { _, has := p.entries[e]; return has })
 				}
 			}
 		}
-		for e := range everyone.entries {
-			for _, p := range named {
-				delete(p.entries, e)
-			}
+		for _, p := range named {
+			maps.DeleteFunc(p.entries, func(e entry, _ reason) bool { _, has := everyone.entries[e]; return has })
 		}
 		all = append(append(all, named...), everyone)
 	}
 	return append(all, roles...)
+}
+
+// everyone is what most get and the rest had before, or what most lose and the rest never had.
+func (c *contrast) everyone(dom string, named []*party) *party {
+	all := &party{dom: dom, subjects: []subject{{name: "everyone"}}, asked: map[question]bool{}, same: map[question]bool{}, entries: map[entry]reason{}}
+	if !c.alike || len(named) < 2 {
+		return all
+	}
+	all.asked = named[0].asked
+	for q := range all.asked {
+		if answer := named[0].same[q]; !slices.ContainsFunc(named, func(p *party) bool { return !p.had(q, answer) }) {
+			all.same[q] = answer
+		}
+	}
+	count := map[entry]int{}
+	for _, p := range named {
+		for e := range p.entries {
+			count[e]++
+		}
+	}
+	for e, has := range count {
+		for _, p := range named {
+			if _, too := p.entries[e]; !too && p.had(e.question, e.gain) {
+				has++
+			} else if too {
+				all.entries[e] = p.entries[e]
+			}
+		}
+		if has < len(named) || 2*count[e] <= len(named) {
+			delete(all.entries, e)
+		}
+	}
+	return all
 }
 
 // holds is whether a party holds a role by either policy at some moment.
@@ -122,29 +142,29 @@ func (c *contrast) holds(p *party, role string) bool {
 	return false
 }
 
+// place is what is so on the same objects at the same times.
+type place struct {
+	Change
+	objects []string            // as they were asked about
+	classes map[string][]string // by act
+	rows    map[string][]string
+}
+
 // foldParty is a party's changes, without who and where.
 func (c *contrast) foldParty(p *party) []Change {
 	type aim struct {
 		span
 		class, act string
 	}
-	objects := map[aim][]string{}
-	rows := map[aim][]string{}
+	objects, rows := map[aim][]string{}, map[aim][]string{}
 	for e, why := range p.entries {
 		at := aim{e.span, e.class, e.act}
 		objects[at] = append(objects[at], e.object)
-		if text := why.String(); text != "" && !slices.Contains(rows[at], text) {
+		if text := why.String(); text != "" {
 			rows[at] = append(rows[at], text)
 		}
 	}
-	// What is so in the same places at the same times is one.
-	type group struct {
-		Change
-		objects []string            // as they were asked about
-		classes map[string][]string // by act
-		rows    map[string][]string
-	}
-	groups := map[string]*group{}
+	places := map[string]*place{}
 	for at, in := range objects {
 		change := Change{Gains: at.gain}
 		change.Objects, change.Except = p.foldObjects(at.gain, at.class, at.act, in)
@@ -155,31 +175,42 @@ func (c *contrast) foldParty(p *party) []Change {
 			change.Until = &c.moments[at.last+1]
 		}
 		key := fmt.Sprint(change.key(), at.class == "")
-		if groups[key] == nil {
-			groups[key] = &group{change, in, map[string][]string{}, map[string][]string{}}
+		g := places[key]
+		if g == nil {
+			g = &place{Change: change, classes: map[string][]string{}, rows: map[string][]string{}}
+			places[key] = g
 		}
-		groups[key].classes[at.act] = append(groups[key].classes[at.act], at.class)
-		groups[key].rows[at.act] = append(groups[key].rows[at.act], rows[at]...)
+		g.objects = append(g.objects, in...)
+		g.classes[at.act] = append(g.classes[at.act], at.class)
+		g.rows[at.act] = append(g.rows[at.act], rows[at]...)
 	}
 	var changes []Change
-	for _, g := range groups {
-		acts := map[string][]string{} // by their classes and rows
-		for act := range g.classes {
-			g.classes[act] = c.foldClasses(p, g.Gains, act, g.objects, g.classes[act])
-			slices.Sort(g.rows[act])
-			g.rows[act] = slices.Compact(g.rows[act])
-			key := fmt.Sprintf("%q%q", g.classes[act], g.rows[act])
-			acts[key] = append(acts[key], act)
+	for _, g := range places {
+		changes = append(changes, c.foldActs(p, g)...)
+	}
+	return changes
+}
+
+// foldActs puts the acts together that are gained or lost of the same classes by the same rows.
+func (c *contrast) foldActs(p *party, g *place) []Change {
+	alike := map[string]Change{}
+	for _, act := range catalog.Acts() {
+		if g.classes[act] == nil {
+			continue
 		}
-		for _, alike := range acts {
-			change := g.Change
-			change.Classes, change.Rows = g.classes[alike[0]], g.rows[alike[0]]
-			change.Acts = slices.DeleteFunc(catalog.Acts(), func(act string) bool { return !slices.Contains(alike, act) })
-			if len(change.Acts) == len(catalog.Acts()) {
-				change.Acts = []string{"*"}
-			}
-			changes = append(changes, change)
+		change := g.Change
+		change.Classes = c.foldClasses(p, g.Gains, act, g.objects, g.classes[act])
+		change.Rows = slices.Compact(slices.Sorted(slices.Values(g.rows[act])))
+		key := change.key()
+		change.Acts = append(alike[key].Acts, act)
+		alike[key] = change
+	}
+	var changes []Change
+	for _, change := range alike {
+		if len(change.Acts) == len(catalog.Acts()) {
+			change.Acts = []string{"*"}
 		}
+		changes = append(changes, change)
 	}
 	return changes
 }
@@ -233,10 +264,10 @@ func (c *contrast) foldClasses(p *party, gain bool, act string, objects, classes
 				out = append(out, class)
 			}
 		}
-		fresh := slices.DeleteFunc(slices.Clone(in), func(class string) bool { return done[class] })
+		more := slices.ContainsFunc(in, func(class string) bool { return !done[class] })
 		whole := len(in) == len(c.members[parent]) || len(out) == 0 && 2*len(in) > len(c.members[parent])
 		switch {
-		case len(fresh) == 0 || !whole && (len(out) == 0 || len(out) > 2 || len(in) < 2*len(out)):
+		case !more || !whole && (len(out) == 0 || len(out) > 2 || len(in) < 2*len(out)):
 			continue
 		case whole:
 			folded = append(folded, parent)

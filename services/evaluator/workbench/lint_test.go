@@ -6,10 +6,14 @@ package workbench
 import (
 	"fmt"
 	"maps"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/curfewhq/curfew/internal/catalog"
 	"github.com/curfewhq/curfew/services/evaluator/judge"
@@ -85,15 +89,19 @@ func model(t testing.TB, old, text string) string {
 	return strings.Replace(content, old, text, 1)
 }
 
-func TestLint(t *testing.T) {
+// lintCase is a policy and a problem of it.
+type lintCase struct {
+	name string
+	in   map[string][]byte
+	want string // "severity file:line check"
+	text string // a part of what is said
+}
+
+func lintCases(t *testing.T) []lintCase {
+	t.Helper()
 	const matcher = "m = keyMatch(r.act, p.act) && g2(r.class, p.class) && g(r.sub, p.sub) && keyMatch(r.obj, p.obj) && keyMatch(r.dom, p.dom)"
 	priorityModel := model(t, "e = some(where (p.eft == allow)) && !some(where (p.eft == deny))", "e = priority(p.eft) || deny")
-	for _, c := range []struct {
-		name string
-		in   map[string][]byte
-		want string // "severity file:line check" and what the text must hold
-		text string
-	}{
+	return []lintCase{
 		{"a row that cannot be read", with(policyFile, "p, role:x, *, *, nope, *, allow\n"), "error policy.csv:8 unreadable", `"nope" is no class`},
 		{"a file that is no YAML", with(identitiesFile, "  - {id: x\n"), "error identities.yaml:3 unreadable", "did not find"},
 		{"a field in quotes", with(policyFile, "p, \"x\n"), "error policy.csv:8 unreadable", `extraneous or missing " in quoted-field`},
@@ -145,7 +153,11 @@ func TestLint(t *testing.T) {
 		{"an address without @", with(identitiesFile, "  - {id: max, emails: [max.example.com]}\n"), "warning identities.yaml:4 no-address", `"max.example.com" of person:max`},
 		{"a source of the user's own", with(catalogFile, "sources:\n  shopifi: {kinds: {order: order}}\n"), "hint catalog.yaml:2 unknown-source", `"shopifi" is no source that Curfew reads`},
 		{"a source of the user's own that is near another", with(catalogFile, "sources:\n  slak: {kinds: {order: order}}\n"), "warning catalog.yaml:2 unknown-source", `did you mean "slack"?`},
-	} {
+	}
+}
+
+func TestLint(t *testing.T) {
+	for _, c := range lintCases(t) {
 		t.Run(c.name, func(t *testing.T) {
 			var all []string
 			for _, p := range bench(t).Lint(c.in) {
@@ -157,6 +169,24 @@ func TestLint(t *testing.T) {
 			}
 			t.Fatalf("got\n%s\nwant %s with %q", strings.Join(all, "\n"), c.want, c.text)
 		})
+	}
+}
+
+// What can be said is what docs/policy.md lists.
+func TestChecksAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/policy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented, tried := map[string]bool{}, map[string]bool{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\| (error|warning|hint)").FindAllStringSubmatch(string(page), -1) {
+		documented[row[1]] = true
+	}
+	for _, c := range lintCases(t) {
+		tried[c.want[strings.LastIndex(c.want, " ")+1:]] = true
+	}
+	if diff := cmp.Diff(documented, tried); diff != "" {
+		t.Errorf("-documented +tried:\n%s", diff)
 	}
 }
 
@@ -174,6 +204,8 @@ func TestNothingIsSaidOfATidyPolicy(t *testing.T) {
 		"tidy": with(policyFile, ""),
 		"rows that do something": with(policyFile, `p, role:support, *, *, customer, search, allow
 p, role:support, *, okta/*, order, read, deny
+p, role:admin, shop, *, order, search, allow
+p, role:admin, shop-b, *, order, search, allow
 p, role:admin, *, okta/group/1, order, read, allow
 p, role:admin, *, okta/group/12, order, read, allow
 p, role:unknown, *, *, level:high, *, deny
