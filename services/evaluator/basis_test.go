@@ -78,9 +78,10 @@ func TestTheSameBasisGivesTheSameBytes(t *testing.T) {
 			}
 		}
 		// In and out of the group, as readings and the log tell; and a grant now and then.
-		if round%3 == 0 {
+		switch round % 3 {
+		case 0:
 			members.read(when, when.Add(time.Second), member("00u1"))
-		} else if round%3 == 1 {
+		case 1:
 			members.read(when, when.Add(time.Second))
 		}
 		if round%4 == 1 {

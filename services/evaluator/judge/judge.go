@@ -10,13 +10,14 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/curfewhq/curfew/internal/catalog"
 	"github.com/curfewhq/curfew/internal/event"
 	"github.com/curfewhq/curfew/internal/temporal"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 	"github.com/curfewhq/curfew/services/evaluator/detection"
 	"github.com/curfewhq/curfew/services/evaluator/enforcer"
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // Self is the source of the events that Curfew's own API calls are.
