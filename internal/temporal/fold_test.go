@@ -249,6 +249,10 @@ func TestLose(t *testing.T) {
 	if got, want := held(fold, "account:okta/u1", ""), "group:okta/x ..1?, group:okta/x 1..10, group:okta/x 10..?"; got != want {
 		t.Errorf("lost: got %q, want %q", got, want)
 	}
+	take(t, fold, from, batch("okta", told("e2", 15, 15, "+", "u3", "x")))
+	if got, want := held(fold, "account:okta/u3", ""), "group:okta/x ..1?, group:okta/x 15.."; got != want {
+		t.Errorf("told while it is lost: got %q, want %q", got, want)
+	}
 	fold.Lose("okta", "people")
 	take(t, fold, from, people.store(t, whole(20, 21, account("u1", "ann")), true, false))
 	if got, want := held(fold, "account:okta/u1", "group:okta/y"), "group:okta/y ..1?, group:okta/y 5..11?"; got != want {

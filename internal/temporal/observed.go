@@ -80,8 +80,10 @@ func (f *Fold) settle(o *observed, since, lost int64, touched touched) {
 		}
 	}
 	f.renew(touched.holders)
-	if since != o.since() || lost != o.lost() {
-		f.changed = min(f.changed, since, o.since(), lost, o.lost())
+	for _, edge := range [2][2]int64{{since, o.since()}, {lost, o.lost()}} {
+		if edge[0] != edge[1] {
+			f.changed = min(f.changed, edge[0], edge[1])
+		}
 	}
 }
 

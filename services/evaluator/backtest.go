@@ -131,7 +131,7 @@ func (t *backtest) compare(p pair) outcome {
 		}
 		o.note(becomes, was.verdict, uint32(t.policy.Sensitivity(becomes)))
 	}
-	t.history.events.Add(o.events)
+	t.events.Add(o.events)
 	return o
 }
 

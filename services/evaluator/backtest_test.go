@@ -146,6 +146,12 @@ func TestBacktestIsWhatEachEventAloneSays(t *testing.T) {
 		if _, err := b.Append(t.Context(), bus.DecisionSubject("main", "google_workspace", "gone"), 0, gone); err != nil {
 			t.Fatal(err)
 		}
+		r.record("other", r.event(begun), r.event(begun))
+		other := proto.CloneOf(gone)
+		other.Feed, other.EventSequence = "other", r.last[bus.EventSubject("main", "google_workspace", "other")]
+		if _, err := b.Append(t.Context(), bus.DecisionSubject("main", "google_workspace", "other"), r.last[bus.DecisionSubject("main", "google_workspace", "other")], other); err != nil {
+			t.Fatal(err)
+		}
 		rows := []string{
 			"p, person:sam, *, *, customer, read, deny\n", "p, role:support, *, *, customer, export, allow\n", "p, role:person, *, *, *, *, allow\n",
 			"p, role:anyone, *, google_workspace/file/2, *, *, deny\n", "g, person:kim, role:analyst\n",

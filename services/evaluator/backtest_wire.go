@@ -17,9 +17,9 @@ import (
 type wire struct {
 	rest []byte
 	// One of these is the number of the field: of one that has a length, with its content, or of one that is a number.
-	length protowire.Number
+	length int
 	bytes  []byte
-	varint protowire.Number
+	varint int
 	value  uint64
 	err    error
 }
@@ -34,10 +34,10 @@ func (w *wire) next() bool {
 		w.rest, w.length, w.varint = w.rest[n:], 0, 0
 		switch kind {
 		case protowire.BytesType:
-			w.length = number
+			w.length = int(number)
 			w.bytes, n = protowire.ConsumeBytes(w.rest)
 		case protowire.VarintType:
-			w.varint = number
+			w.varint = int(number)
 			w.value, n = protowire.ConsumeVarint(w.rest)
 		default:
 			n = protowire.ConsumeFieldValue(number, kind, w.rest)

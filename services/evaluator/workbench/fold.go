@@ -215,26 +215,31 @@ func (c *contrast) foldActs(p *party, g *place) []Change {
 	return changes
 }
 
-// foldObjects is patterns for objects, and for those within them that were asked about as well and are not among them.
+// foldObjects is patterns for objects, and for those within them that were asked about as well and are not among them, nor
+// had before.
 func (p *party) foldObjects(gain bool, class, act string, among []string) (objects, except []string) {
-	asked := map[string]bool{}
+	var asked []string
 	for q := range p.asked {
 		if q.class == class && q.act == act {
-			asked[q.object] = true
+			asked = append(asked, q.object)
 		}
 	}
-	for object := range asked {
-		around := ""
-		for other := range asked {
-			if start, wild := strings.CutSuffix(other, fresh); wild && other != object && strings.HasPrefix(object, start) && (around == "" || len(other) > len(around)) {
-				around = other
+	slices.SortFunc(asked, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
+	within := map[string]bool{} // whether what is said of a pattern around it is so of it
+	for i, object := range asked {
+		around := false
+		for _, other := range asked[:i] { // the last that fits is the nearest
+			if start, wild := strings.CutSuffix(other, fresh); wild && strings.HasPrefix(object, start) {
+				around = within[other]
 			}
 		}
-		is, aroundIs := slices.Contains(among, object), around != "" && slices.Contains(among, around)
+		is := slices.Contains(among, object)
+		had := !is && p.had(question{object, class, act}, gain)
+		within[object] = is || had && around
 		switch pattern := strings.ReplaceAll(object, fresh, "*"); {
-		case is && !aroundIs:
+		case is && !around:
 			objects = append(objects, pattern)
-		case !is && aroundIs && !p.had(question{object, class, act}, gain):
+		case !is && !had && around:
 			except = append(except, pattern)
 		}
 	}

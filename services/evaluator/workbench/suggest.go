@@ -37,7 +37,7 @@ type likeness struct{ subject, source, act, classes string }
 
 // denial is violations of one person that one row denies.
 type denial struct {
-	line                       int
+	line                        int
 	subject, source, act, class string
 }
 

@@ -222,6 +222,14 @@ func TestSuggestFoldsClasses(t *testing.T) {
 	if rows := s.answer().GetRows(); len(rows) != children-1 {
 		t.Errorf("without one child: got %v, want a row for each", rows)
 	}
+	// An only child is no reason to give its parent.
+	s = newSuggested(t, suggestRows, suggestPeople, nil)
+	s.files["classes.yaml"] = []byte("classes: [{id: top, sensitivity: 3}, {id: only, sensitivity: 3, parents: [top]}]\n")
+	s.judge = s.judgeWith("")
+	s.did("person:d", "read", "okta", "only", 0)
+	if rows := s.answer().GetRows(); len(rows) != 1 || rows[0].GetText() != "p, person:d, *, okta/*, only, read, allow" {
+		t.Errorf("an only child: got %v, want a row for it", rows)
+	}
 }
 
 // readings is what is known of Okta's people and groups, read once at a time.
@@ -257,16 +265,21 @@ func TestSuggestGroups(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		read   time.Duration // when the groups were, after then
+		before bool          // somebody else acted before everybody else
 		others []string      // in the group, besides a and b
 		want   string
 	}{
-		{"all of a group", -time.Hour, nil, "group:okta/00g1 of 2"},
-		{"two of six", -time.Hour, []string{"00u1", "00u2", "00u3", "00u4"}, "person:a of 1 person:b of 1"},
-		{"known too late", time.Minute, nil, "person:a of 1 person:b of 1"},
+		{"all of a group", -time.Hour, false, nil, "group:okta/00g1 of 2"},
+		{"two of six", -time.Hour, false, []string{"00u1", "00u2", "00u3", "00u4"}, "person:a of 1 person:b of 1"},
+		{"known too late", time.Minute, false, nil, "person:a of 1 person:b of 1"},
+		{"known too late for somebody else", -time.Hour, true, nil, "person:a of 1 person:b of 1 app:slack/x of 1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			known := readings(t, then.Add(c.read), map[string][]string{"00g1": append([]string{"00ua", "00ub"}, c.others...)})
 			s := newSuggested(t, suggestRows[:strings.Index(suggestRows, "g, ")], directory, known)
+			if c.before {
+				s.did("app:slack/x", "read", "slack", "order", -2*time.Hour)
+			}
 			for _, after := range []time.Duration{0, 2 * time.Minute} {
 				s.did("person:a", "read", "slack", "order", after)
 				s.did("person:b", "read", "slack", "order", after)
