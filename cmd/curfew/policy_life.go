@@ -73,6 +73,9 @@ be read, or would let nobody change it any more, is refused, and the revision in
 			if err := checkOutput(output); err != nil {
 				return err
 			}
+			if reason == "" {
+				return usageError{errors.New("say why with --reason; it stands in the log")}
+			}
 			files, err := candidate(args, revision)
 			if err != nil {
 				return err

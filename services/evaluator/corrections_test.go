@@ -219,10 +219,11 @@ func TestMembershipsCountFromTheirOwnTime(t *testing.T) {
 	if d := decisionOf(t, b, "google_workspace:bracket"); d.GetVerdict() != violation {
 		t.Error("what was decided stays")
 	}
-	// Taken out, and what was done a minute later: one batch tells both.
+	// Taken out, and what was done six minutes later.
 	remove := proto.CloneOf(add)
 	remove.Removed = true
 	act(t, b, "okta", "okta:remove", hours(-1), remove)
+	decisionOf(t, b, "okta:remove") // its lane has told
 	act(t, b, "google_workspace", "google_workspace:after", hours(-0.9))
 	if d := decisionOf(t, b, "google_workspace:after"); d.GetVerdict() != violation {
 		t.Errorf("after the removal: got %v because %q by %v", d.GetVerdict(), d.GetReason(), d.GetLinks())

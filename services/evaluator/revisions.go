@@ -39,9 +39,8 @@ func (a *api) ApplyPolicy(ctx context.Context, request *curfewv1.ApplyPolicyRequ
 	if err := (workbench.Bench{Catalog: a.Catalog, Tenant: a.Tenant, Now: time.Now()}).LockedOut(policy); err != nil {
 		return nil, status.Error(codes.FailedPrecondition, err.Error())
 	}
-	// Whoever the policy lets administer must also be able to call, and so far there is one caller.
-	if answer, err := policy.Suppose(admin, a.Tenant, time.Now()).Ask(judge.Self+"/api/policy", "admin", "administer"); err != nil || !answer.Allowed {
-		return nil, status.Errorf(codes.FailedPrecondition, "the policy would lock you out: %s could not change it again; add a row such as: p, %s, *, %s/api/*, admin, *, allow", admin, admin, judge.Self)
+	if err := a.lockedOut(policy); err != nil {
+		return nil, err
 	}
 	if request.GetDryRun() {
 		return a.tryPolicy(ctx, policy, request)
@@ -54,6 +53,18 @@ func (a *api) ApplyPolicy(ctx context.Context, request *curfewv1.ApplyPolicyRequ
 		return nil, asStatus(err)
 	}
 	return &curfewv1.ApplyPolicyResponse{Revision: applied.policy.record, Unchanged: unchanged}, nil
+}
+
+// lockedOut is an error where whoever calls could not change the policy again, now or once the rows that end have ended:
+// whom the policy lets administer must also be able to call, and so far there is one caller.
+func (a *api) lockedOut(policy *judge.Policy) error {
+	now := time.Now()
+	for _, at := range []time.Time{now, now.AddDate(100, 0, 0)} {
+		if answer, err := policy.Suppose(admin, a.Tenant, at).Ask(judge.Self+"/api/policy", "admin", "administer"); err != nil || !answer.Allowed {
+			return status.Errorf(codes.FailedPrecondition, "the policy would lock you out: %s could not change it again, now or once the rows that end have ended; add a row such as: p, %s, *, %s/api/*, admin, *, allow", admin, admin, judge.Self)
+		}
+	}
+	return nil
 }
 
 // tryPolicy is what ApplyPolicy would answer, without a start: that follows from when it is stored.

@@ -56,6 +56,7 @@ func TestWhatCannotBeAppliedIsRefused(t *testing.T) {
 		{"unknown class", &curfewv1.ApplyPolicyRequest{Reason: "x", Files: only(adminRow + "p, role:anyone, *, *, costumer, read, allow\n")}, codes.InvalidArgument, `policy.csv: line 2: "costumer" is no class`},
 		{"unknown file", &curfewv1.ApplyPolicyRequest{Reason: "x", Files: map[string][]byte{"policy.txt": nil}}, codes.InvalidArgument, `"policy.txt"`},
 		{"locks the caller out", &curfewv1.ApplyPolicyRequest{Reason: "x", Files: only("p, person:ida, *, *, admin, *, allow\n")}, codes.FailedPrecondition, "the policy would lock you out: service:admin"},
+		{"will lock the caller out", &curfewv1.ApplyPolicyRequest{Reason: "x", Files: only("p, person:ida, *, *, admin, *, allow\np, role:boss, *, *, admin, *, allow\ng, service:admin, role:boss, _, 2100-01-01T00:00:00Z\n")}, codes.FailedPrecondition, "once the rows that end have ended"},
 		{"locks everybody out", &curfewv1.ApplyPolicyRequest{Reason: "x", Files: only("p, role:anyone, *, *, level:low, *, allow\n")}, codes.FailedPrecondition, "lock every admin"},
 		{"another is newest", &curfewv1.ApplyPolicyRequest{Reason: "x", Files: exampleFiles(t, "# new\n"), ExpectedDigest: "beef"}, codes.Aborted, "configuration applied revision 1"},
 		{"another is newest, tried", &curfewv1.ApplyPolicyRequest{Reason: "x", Files: exampleFiles(t, "# new\n"), ExpectedDigest: "beef", DryRun: true}, codes.Aborted, "configuration applied revision 1"},

@@ -5,6 +5,7 @@
 package judge
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -78,7 +79,7 @@ func ReadFiles(dir string) (map[string][]byte, error) {
 	}
 	files := map[string][]byte{}
 	for _, name := range Files() {
-		content, err := os.ReadFile(filepath.Join(dir, name))
+		content, err := readFile(filepath.Join(dir, name))
 		if errors.Is(err, os.ErrNotExist) && name != policyFile {
 			continue
 		}
@@ -91,6 +92,24 @@ func ReadFiles(dir string) (map[string][]byte, error) {
 		files[name] = content
 	}
 	return files, nil
+}
+
+// maxFile bounds a file of a policy, in bytes: 110,000 rows are about 5 MB.
+const maxFile = 64 << 20
+
+// readFile reads a file that is one: what a pipe or a device gives has no end.
+func readFile(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is no regular file", name)
+	case info.Size() > maxFile:
+		return nil, fmt.Errorf("%s has %d bytes; a file of a policy may have %d", name, info.Size(), maxFile)
+	}
+	content, err := os.ReadFile(name)
+	return bytes.TrimPrefix(content, []byte("\ufeff")), err // a byte order mark is no part of the first row
 }
 
 // NewPolicy makes a policy of its files, by their names. Every error names the file, and the line where there is one.

@@ -224,7 +224,9 @@ func (p *party) foldObjects(gain bool, class, act string, among []string) (objec
 			asked = append(asked, q.object)
 		}
 	}
-	slices.SortFunc(asked, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
+	slices.SortFunc(asked, func(a, b string) int {
+		return cmp.Or(len(strings.TrimSuffix(a, fresh))-len(strings.TrimSuffix(b, fresh)), len(b)-len(a), strings.Compare(a, b))
+	})
 	within := map[string]bool{} // whether what is said of a pattern around it is so of it
 	for i, object := range asked {
 		around := false

@@ -35,13 +35,13 @@ func throw(t testing.TB, seed uint64) dice {
 func (d dice) pick(from ...string) string { return from[d.IntN(len(from))] }
 
 func (d dice) object() string {
-	return d.pick("okta/group/1", "okta/group/2", "okta/user/1", "github/repo/x", "slack/file/1", "curfew/api/policy")
+	return d.pick("okta/group", "okta/group/1", "okta/group/2", "okta/user/1", "github/repo/x", "slack/file/1", "curfew/api/policy")
 }
 
 func (d dice) pRow() string {
 	return strings.Join([]string{
 		"p", d.pick("person:a", "person:b", "app:okta/x", "unknown:okta/y", "group:okta/g", "role:anyone", "role:person", "role:r1", "role:r2", "role:r3"),
-		d.pick("*", "*", "main", "other"), d.pick("*", "*", "okta/*", "okta/group/*", "okta/group/1", "okta*", "github/*"),
+		d.pick("*", "*", "main", "other"), d.pick("*", "*", "okta/*", "okta/group/*", "okta/group*", "okta/group", "okta/group/1", "okta*", "github/*"),
 		d.pick("*", "admin", "customer", "pii.contact", "order", "level:low", "level:high"), d.pick("*", "*", "read", "export"),
 		d.pick("allow", "allow", "deny"),
 	}, ", ")
