@@ -22,7 +22,7 @@ type sheet struct {
 func page(r *results, peers string) []byte {
 	s := &sheet{results: r}
 	s.say("# Benchmarks")
-	s.say(`Written by %s, by nothing else: medians of %d runs with %s on %d cores, every file synced before it is
+	s.say(`Written by %s, by nothing else: medians of up to %d runs with %s on %d cores, every file synced before it is
 acknowledged (%s). Machines are shared and noisy: read the ratios, which are of one run.`,
 		"`make bench`", count, runtime.Version(), runtime.NumCPU(), "`sync_interval: always`")
 	s.decisions(peers)
