@@ -31,8 +31,10 @@ type Difference struct {
 const (
 	// maxMoments is at how many moments two policies are compared.
 	maxMoments = 20
-	// maxAsked is up to how many questions everybody is asked the same, so that it can be said what everyone gets.
-	maxAsked = 2_000_000
+	// maxAsked and maxPatterns are up to how many questions, about how many patterns of objects, everybody is asked the
+	// same, so that it can be said what everyone gets.
+	maxAsked    = 2_000_000
+	maxPatterns = 256
 )
 
 // contrast is two policies being compared.
@@ -43,7 +45,8 @@ type contrast struct {
 	whole    bool                // every row can make a difference, not only those that changed
 	changed  map[string]bool     // texts of rows that are in one of the two
 	objects  []*curfewv1.Event   // that hold other data
-	alike    bool                // everybody was asked the same
+	alike    bool                // everybody is asked the same
+	patterns []string            // of objects, in all rows
 	parents  []string            // classes and levels, the widest first
 	members  map[string][]string // what belongs to each
 	found    Difference
@@ -63,6 +66,8 @@ func (b Bench) diff(before, after *judge.Policy, most int) (Difference, error) {
 	c.compareRows()
 	c.compareData()
 	c.comparePeople()
+	c.patterns = patterns(c.old.rows, c.new.rows)
+	c.alike = len(c.patterns) < maxPatterns && most > 0
 	parties := c.group()
 	all := map[question]bool{}
 	for _, p := range parties {
@@ -71,7 +76,7 @@ func (b Bench) diff(before, after *judge.Policy, most int) (Difference, error) {
 		}
 		maps.Copy(all, p.asked)
 	}
-	if c.alike = len(all)*len(parties) < most; c.alike {
+	if c.alike = c.alike && len(all)*len(parties) < most; c.alike {
 		for _, p := range parties {
 			for q := range all {
 				if err := c.put(p, q); err != nil {
@@ -249,6 +254,10 @@ func (c *contrast) ask(p *party) error {
 	put := func(object, class, act string) error { return c.put(p, question{object, class, act}) }
 	for m := range c.moments {
 		old, now := c.old.rowsOf(p.old[m]), c.new.rowsOf(p.new[m])
+		objects := c.patterns
+		if !c.alike {
+			objects = patterns(old, now)
+		}
 		for _, s := range []struct {
 			*sheet
 			rows  []row
@@ -258,7 +267,7 @@ func (c *contrast) ask(p *party) error {
 				if held, _ := s.other.Holding().Has(r.sub); !c.whole && held && !c.changed[r.text()] {
 					continue
 				}
-				if err := s.each(r, p.dom, slices.Concat(old, now), put); err != nil {
+				if err := s.each(r, p.dom, objects, put); err != nil {
 					return err
 				}
 			}
@@ -272,6 +281,15 @@ func (c *contrast) ask(p *party) error {
 		}
 	}
 	return nil
+}
+
+// patterns is the objects that rows name.
+func patterns(old, now []row) []string {
+	seen := map[string]bool{}
+	for _, r := range slices.Concat(old, now) {
+		seen[r.object] = true
+	}
+	return slices.Sorted(maps.Keys(seen))
 }
 
 // rowsOf is the rows that are for somebody.
@@ -288,13 +306,10 @@ func (s *sheet) rowsOf(who *judge.Supposed) []row {
 	return rows
 }
 
-// each calls visit with every question that stands for all that a row covers in a domain.
-func (s *sheet) each(r row, dom string, others []row, visit func(object, class, act string) error) error {
+// each calls visit with every question that stands for all that a row covers in a domain, objects being patterns that may
+// part it.
+func (s *sheet) each(r row, dom string, objects []string, visit func(object, class, act string) error) error {
 	values := map[string][]string{"obj": {fresh}, "class": s.known["class"], "act": s.known["act"]}
-	objects := make([]string, 0, len(others))
-	for _, other := range others {
-		objects = append(objects, other.object)
-	}
 	for _, side := range s.compared() {
 		if side.field == "dom" && !s.matches(side, dom, r.fields[side.column]) {
 			return nil

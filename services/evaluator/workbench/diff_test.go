@@ -25,6 +25,7 @@ func lines(d Difference) []string {
 }
 
 func TestDiff(t *testing.T) {
+	const hadAndNot = "p, role:support, *, okta/*, secret, read, allow\np, role:support, *, okta/group/1, secret, read, deny\n"
 	b := bench(t)
 	for _, c := range []struct {
 		name     string
@@ -45,6 +46,9 @@ func TestDiff(t *testing.T) {
 		}},
 		{"within what others name", with(policyFile, "p, role:support, *, okta/*, order, search, allow\n"), with(policyFile, "p, role:support, *, okta/*, order, search, allow\np, role:support, *, *, customer, export, allow\n"), []string{
 			"person:sam gains export of customer (policy.csv:9 allows it)",
+		}},
+		{"around what is had already", with(policyFile, hadAndNot), with(policyFile, hadAndNot+"p, role:support, *, *, secret, read, allow\n"), []string{
+			"person:sam gains read of secret, but not in okta/group/1 (policy.csv:10 allows it)",
 		}},
 		{"a role that ends", with(policyFile, "g, person:sam, role:admin\n"), with(policyFile, "g, person:sam, role:admin, _, 2026-12-02T00:00:00Z\n"), []string{
 			"person:sam loses every act of admin, from 2026-12-02T00:00:00Z (policy.csv:4 no longer allows it)",

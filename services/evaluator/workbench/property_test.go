@@ -285,12 +285,16 @@ func (r reader) tells(c Change, who asked, dom, object, class, act string) bool 
 	return subjects && objects && classes && in && during && (slices.Contains(c.Acts, act) || slices.Contains(c.Acts, "*"))
 }
 
+// longest is how near to an object the nearest of some patterns is; -1 where none fits.
 func longest(object string, patterns []string) int {
-	length := -1
+	nearest := -1
 	for _, pattern := range patterns {
-		if keyMatch(object, pattern) {
-			length = max(length, len(pattern))
+		start, _, wild := strings.Cut(pattern, "*")
+		if near := 2 * len(start); keyMatch(object, pattern) && !wild {
+			nearest = max(nearest, near+1)
+		} else if wild && strings.HasPrefix(object, start) {
+			nearest = max(nearest, near)
 		}
 	}
-	return length
+	return nearest
 }
