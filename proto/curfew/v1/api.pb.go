@@ -12,6 +12,7 @@ package curfewv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -2013,7 +2014,7 @@ type CreateGrantRequest struct {
 	Role string `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
 	// When it begins; absent = now. Never in the past.
 	From *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
-	// When it ends.
+	// When it ends; or duration.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// Why.
 	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -2021,8 +2022,14 @@ type CreateGrantRequest struct {
 	Ticket string `protobuf:"bytes,6,opt,name=ticket,proto3" json:"ticket,omitempty"`
 	// The caller's own key: the same key makes one grant, however often it is sent. Empty = each call makes one.
 	IdempotencyKey string `protobuf:"bytes,7,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// How long it lasts, counted from its activation; instead of expires_at.
+	Duration *durationpb.Duration `protobuf:"bytes,8,opt,name=duration,proto3" json:"duration,omitempty"`
+	// Check everything, store nothing but the call.
+	DryRun bool `protobuf:"varint,9,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// An emergency: no approval, soon over, loud, and looked at afterwards.
+	BreakGlass    bool `protobuf:"varint,10,opt,name=break_glass,json=breakGlass,proto3" json:"break_glass,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateGrantRequest) Reset() {
@@ -2104,6 +2111,27 @@ func (x *CreateGrantRequest) GetIdempotencyKey() string {
 	return ""
 }
 
+func (x *CreateGrantRequest) GetDuration() *durationpb.Duration {
+	if x != nil {
+		return x.Duration
+	}
+	return nil
+}
+
+func (x *CreateGrantRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *CreateGrantRequest) GetBreakGlass() bool {
+	if x != nil {
+		return x.BreakGlass
+	}
+	return false
+}
+
 // CreateGrantResponse is the grant.
 type CreateGrantResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2158,7 +2186,11 @@ type ListGrantsRequest struct {
 	// The role.
 	Role string `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
 	// Ended ones as well.
-	Ended         bool `protobuf:"varint,3,opt,name=ended,proto3" json:"ended,omitempty"`
+	Ended bool `protobuf:"varint,3,opt,name=ended,proto3" json:"ended,omitempty"`
+	// Only those whose end is overdue, or that a person has to end, the longest overdue first.
+	Stuck bool `protobuf:"varint,4,opt,name=stuck,proto3" json:"stuck,omitempty"`
+	// Only those taken in an emergency that nobody looked at yet.
+	Unreviewed    bool `protobuf:"varint,5,opt,name=unreviewed,proto3" json:"unreviewed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2214,6 +2246,20 @@ func (x *ListGrantsRequest) GetEnded() bool {
 	return false
 }
 
+func (x *ListGrantsRequest) GetStuck() bool {
+	if x != nil {
+		return x.Stuck
+	}
+	return false
+}
+
+func (x *ListGrantsRequest) GetUnreviewed() bool {
+	if x != nil {
+		return x.Unreviewed
+	}
+	return false
+}
+
 // ListGrantsResponse is the grants.
 type ListGrantsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2260,6 +2306,235 @@ func (x *ListGrantsResponse) GetGrants() []*Grant {
 	return nil
 }
 
+// GetGrantRequest names one.
+type GetGrantRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The grant.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetGrantRequest) Reset() {
+	*x = GetGrantRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetGrantRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetGrantRequest) ProtoMessage() {}
+
+func (x *GetGrantRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetGrantRequest.ProtoReflect.Descriptor instead.
+func (*GetGrantRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *GetGrantRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// GetGrantResponse is the grant and its life.
+type GetGrantResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it now stands.
+	Grant *Grant `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
+	// Every step, oldest first; of each grant in them only what the step changed is worth reading.
+	Steps         []*GrantStep `protobuf:"bytes,2,rep,name=steps,proto3" json:"steps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetGrantResponse) Reset() {
+	*x = GetGrantResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetGrantResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetGrantResponse) ProtoMessage() {}
+
+func (x *GetGrantResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetGrantResponse.ProtoReflect.Descriptor instead.
+func (*GetGrantResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *GetGrantResponse) GetGrant() *Grant {
+	if x != nil {
+		return x.Grant
+	}
+	return nil
+}
+
+func (x *GetGrantResponse) GetSteps() []*GrantStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+// ExtendGrantRequest asks for more time.
+type ExtendGrantRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The grant.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// How much more, counted from its end.
+	By *durationpb.Duration `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	// Why.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Its end as the caller knows it: an extension sent twice counts once. Absent = whatever it is.
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// Check everything, store nothing but the call.
+	DryRun        bool `protobuf:"varint,5,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtendGrantRequest) Reset() {
+	*x = ExtendGrantRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtendGrantRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtendGrantRequest) ProtoMessage() {}
+
+func (x *ExtendGrantRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtendGrantRequest.ProtoReflect.Descriptor instead.
+func (*ExtendGrantRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ExtendGrantRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ExtendGrantRequest) GetBy() *durationpb.Duration {
+	if x != nil {
+		return x.By
+	}
+	return nil
+}
+
+func (x *ExtendGrantRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ExtendGrantRequest) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *ExtendGrantRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// ExtendGrantResponse is the grant as it now stands: with a later end, or with an extension that waits.
+type ExtendGrantResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As stored.
+	Grant         *Grant `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtendGrantResponse) Reset() {
+	*x = ExtendGrantResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtendGrantResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtendGrantResponse) ProtoMessage() {}
+
+func (x *ExtendGrantResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtendGrantResponse.ProtoReflect.Descriptor instead.
+func (*ExtendGrantResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ExtendGrantResponse) GetGrant() *Grant {
+	if x != nil {
+		return x.Grant
+	}
+	return nil
+}
+
 // RevokeGrantRequest names one.
 type RevokeGrantRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2273,7 +2548,7 @@ type RevokeGrantRequest struct {
 
 func (x *RevokeGrantRequest) Reset() {
 	*x = RevokeGrantRequest{}
-	mi := &file_curfew_v1_api_proto_msgTypes[31]
+	mi := &file_curfew_v1_api_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2285,7 +2560,7 @@ func (x *RevokeGrantRequest) String() string {
 func (*RevokeGrantRequest) ProtoMessage() {}
 
 func (x *RevokeGrantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_curfew_v1_api_proto_msgTypes[31]
+	mi := &file_curfew_v1_api_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2298,7 +2573,7 @@ func (x *RevokeGrantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeGrantRequest.ProtoReflect.Descriptor instead.
 func (*RevokeGrantRequest) Descriptor() ([]byte, []int) {
-	return file_curfew_v1_api_proto_rawDescGZIP(), []int{31}
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RevokeGrantRequest) GetId() string {
@@ -2326,7 +2601,7 @@ type RevokeGrantResponse struct {
 
 func (x *RevokeGrantResponse) Reset() {
 	*x = RevokeGrantResponse{}
-	mi := &file_curfew_v1_api_proto_msgTypes[32]
+	mi := &file_curfew_v1_api_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2338,7 +2613,7 @@ func (x *RevokeGrantResponse) String() string {
 func (*RevokeGrantResponse) ProtoMessage() {}
 
 func (x *RevokeGrantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_curfew_v1_api_proto_msgTypes[32]
+	mi := &file_curfew_v1_api_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2351,7 +2626,7 @@ func (x *RevokeGrantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeGrantResponse.ProtoReflect.Descriptor instead.
 func (*RevokeGrantResponse) Descriptor() ([]byte, []int) {
-	return file_curfew_v1_api_proto_rawDescGZIP(), []int{32}
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RevokeGrantResponse) GetGrant() *Grant {
@@ -2361,11 +2636,1211 @@ func (x *RevokeGrantResponse) GetGrant() *Grant {
 	return nil
 }
 
+// RevokeGrantsRequest names who.
+type RevokeGrantsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who holds them.
+	Subject string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeGrantsRequest) Reset() {
+	*x = RevokeGrantsRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeGrantsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeGrantsRequest) ProtoMessage() {}
+
+func (x *RevokeGrantsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeGrantsRequest.ProtoReflect.Descriptor instead.
+func (*RevokeGrantsRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *RevokeGrantsRequest) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *RevokeGrantsRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// RevokeGrantsResponse is what was ended.
+type RevokeGrantsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As stored.
+	Grants        []*Grant `protobuf:"bytes,1,rep,name=grants,proto3" json:"grants,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeGrantsResponse) Reset() {
+	*x = RevokeGrantsResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeGrantsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeGrantsResponse) ProtoMessage() {}
+
+func (x *RevokeGrantsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeGrantsResponse.ProtoReflect.Descriptor instead.
+func (*RevokeGrantsResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *RevokeGrantsResponse) GetGrants() []*Grant {
+	if x != nil {
+		return x.Grants
+	}
+	return nil
+}
+
+// ReviewGrantRequest names one.
+type ReviewGrantRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The grant.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// What was found.
+	Comment       string `protobuf:"bytes,2,opt,name=comment,proto3" json:"comment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReviewGrantRequest) Reset() {
+	*x = ReviewGrantRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReviewGrantRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReviewGrantRequest) ProtoMessage() {}
+
+func (x *ReviewGrantRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReviewGrantRequest.ProtoReflect.Descriptor instead.
+func (*ReviewGrantRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *ReviewGrantRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ReviewGrantRequest) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+// ReviewGrantResponse is the grant as it now stands.
+type ReviewGrantResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As stored.
+	Grant         *Grant `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReviewGrantResponse) Reset() {
+	*x = ReviewGrantResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReviewGrantResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReviewGrantResponse) ProtoMessage() {}
+
+func (x *ReviewGrantResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReviewGrantResponse.ProtoReflect.Descriptor instead.
+func (*ReviewGrantResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *ReviewGrantResponse) GetGrant() *Grant {
+	if x != nil {
+		return x.Grant
+	}
+	return nil
+}
+
+// CreateRequestRequest asks for a role.
+type CreateRequestRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who is to hold it; empty = the caller.
+	Subject string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	// The role of the policy, as "role:<name>".
+	Role string `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	// When it begins; absent = when it is approved.
+	From *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	// When it ends; or duration.
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// How long it lasts, counted from its activation; instead of expires_at.
+	Duration *durationpb.Duration `protobuf:"bytes,5,opt,name=duration,proto3" json:"duration,omitempty"`
+	// Why.
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Ticket in another system, if any.
+	Ticket string `protobuf:"bytes,7,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	// As in CreateGrantRequest.
+	IdempotencyKey string `protobuf:"bytes,8,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// Check everything, store nothing but the call.
+	DryRun        bool `protobuf:"varint,9,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateRequestRequest) Reset() {
+	*x = CreateRequestRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateRequestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateRequestRequest) ProtoMessage() {}
+
+func (x *CreateRequestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateRequestRequest.ProtoReflect.Descriptor instead.
+func (*CreateRequestRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *CreateRequestRequest) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *CreateRequestRequest) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *CreateRequestRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *CreateRequestRequest) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *CreateRequestRequest) GetDuration() *durationpb.Duration {
+	if x != nil {
+		return x.Duration
+	}
+	return nil
+}
+
+func (x *CreateRequestRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *CreateRequestRequest) GetTicket() string {
+	if x != nil {
+		return x.Ticket
+	}
+	return ""
+}
+
+func (x *CreateRequestRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *CreateRequestRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// CreateRequestResponse is the request.
+type CreateRequestResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As stored.
+	Grant         *Grant `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateRequestResponse) Reset() {
+	*x = CreateRequestResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateRequestResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateRequestResponse) ProtoMessage() {}
+
+func (x *CreateRequestResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateRequestResponse.ProtoReflect.Descriptor instead.
+func (*CreateRequestResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *CreateRequestResponse) GetGrant() *Grant {
+	if x != nil {
+		return x.Grant
+	}
+	return nil
+}
+
+// ListRequestsRequest asks for requests that wait.
+type ListRequestsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only those that the caller may answer.
+	ToAnswer bool `protobuf:"varint,1,opt,name=to_answer,json=toAnswer,proto3" json:"to_answer,omitempty"`
+	// Answered ones as well.
+	Answered      bool `protobuf:"varint,2,opt,name=answered,proto3" json:"answered,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRequestsRequest) Reset() {
+	*x = ListRequestsRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRequestsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRequestsRequest) ProtoMessage() {}
+
+func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRequestsRequest.ProtoReflect.Descriptor instead.
+func (*ListRequestsRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *ListRequestsRequest) GetToAnswer() bool {
+	if x != nil {
+		return x.ToAnswer
+	}
+	return false
+}
+
+func (x *ListRequestsRequest) GetAnswered() bool {
+	if x != nil {
+		return x.Answered
+	}
+	return false
+}
+
+// ListRequestsResponse is the requests.
+type ListRequestsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first to expire first.
+	Grants        []*Grant `protobuf:"bytes,1,rep,name=grants,proto3" json:"grants,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRequestsResponse) Reset() {
+	*x = ListRequestsResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRequestsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRequestsResponse) ProtoMessage() {}
+
+func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRequestsResponse.ProtoReflect.Descriptor instead.
+func (*ListRequestsResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *ListRequestsResponse) GetGrants() []*Grant {
+	if x != nil {
+		return x.Grants
+	}
+	return nil
+}
+
+// ApproveRequestRequest is a yes.
+type ApproveRequestRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The request: its grant.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Digest of the request as it was seen.
+	Digest string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	// What is to be said about it.
+	Comment       string `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApproveRequestRequest) Reset() {
+	*x = ApproveRequestRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApproveRequestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApproveRequestRequest) ProtoMessage() {}
+
+func (x *ApproveRequestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApproveRequestRequest.ProtoReflect.Descriptor instead.
+func (*ApproveRequestRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *ApproveRequestRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ApproveRequestRequest) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *ApproveRequestRequest) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+// ApproveRequestResponse is the grant as it now stands.
+type ApproveRequestResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As stored.
+	Grant         *Grant `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApproveRequestResponse) Reset() {
+	*x = ApproveRequestResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApproveRequestResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApproveRequestResponse) ProtoMessage() {}
+
+func (x *ApproveRequestResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApproveRequestResponse.ProtoReflect.Descriptor instead.
+func (*ApproveRequestResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *ApproveRequestResponse) GetGrant() *Grant {
+	if x != nil {
+		return x.Grant
+	}
+	return nil
+}
+
+// DenyRequestRequest is a no.
+type DenyRequestRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The request: its grant.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DenyRequestRequest) Reset() {
+	*x = DenyRequestRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DenyRequestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DenyRequestRequest) ProtoMessage() {}
+
+func (x *DenyRequestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DenyRequestRequest.ProtoReflect.Descriptor instead.
+func (*DenyRequestRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *DenyRequestRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DenyRequestRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// DenyRequestResponse is the grant as it now stands.
+type DenyRequestResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As stored.
+	Grant         *Grant `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DenyRequestResponse) Reset() {
+	*x = DenyRequestResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DenyRequestResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DenyRequestResponse) ProtoMessage() {}
+
+func (x *DenyRequestResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DenyRequestResponse.ProtoReflect.Descriptor instead.
+func (*DenyRequestResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *DenyRequestResponse) GetGrant() *Grant {
+	if x != nil {
+		return x.Grant
+	}
+	return nil
+}
+
+// CancelRequestRequest withdraws one.
+type CancelRequestRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The request: its grant.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelRequestRequest) Reset() {
+	*x = CancelRequestRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelRequestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelRequestRequest) ProtoMessage() {}
+
+func (x *CancelRequestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelRequestRequest.ProtoReflect.Descriptor instead.
+func (*CancelRequestRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *CancelRequestRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *CancelRequestRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// CancelRequestResponse is the grant as it now stands.
+type CancelRequestResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As stored.
+	Grant         *Grant `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelRequestResponse) Reset() {
+	*x = CancelRequestResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelRequestResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelRequestResponse) ProtoMessage() {}
+
+func (x *CancelRequestResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelRequestResponse.ProtoReflect.Descriptor instead.
+func (*CancelRequestResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *CancelRequestResponse) GetGrant() *Grant {
+	if x != nil {
+		return x.Grant
+	}
+	return nil
+}
+
+// Token is what a caller shows, without its secret.
+type Token struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Format of the stored record; 1.
+	Format uint32 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
+	// Chosen when it was made; part of what the caller shows.
+	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// Who shows it: "person:<id>" or "service:<id>".
+	Subject string `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
+	// SHA-256 of its secret, 256 random bits. Never in an answer.
+	SecretDigest []byte `protobuf:"bytes,4,opt,name=secret_digest,json=secretDigest,proto3" json:"secret_digest,omitempty"`
+	// When it was made.
+	Created *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created,proto3" json:"created,omitempty"`
+	// When it ends. Always set.
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// When it was ended before that.
+	EndedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	// Who made it: a subject.
+	Author string `protobuf:"bytes,8,opt,name=author,proto3" json:"author,omitempty"`
+	// What it is for.
+	Note          string `protobuf:"bytes,9,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Token) Reset() {
+	*x = Token{}
+	mi := &file_curfew_v1_api_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Token) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Token) ProtoMessage() {}
+
+func (x *Token) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Token.ProtoReflect.Descriptor instead.
+func (*Token) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *Token) GetFormat() uint32 {
+	if x != nil {
+		return x.Format
+	}
+	return 0
+}
+
+func (x *Token) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Token) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *Token) GetSecretDigest() []byte {
+	if x != nil {
+		return x.SecretDigest
+	}
+	return nil
+}
+
+func (x *Token) GetCreated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
+func (x *Token) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *Token) GetEndedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndedAt
+	}
+	return nil
+}
+
+func (x *Token) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *Token) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+// CreateTokenRequest is a token to be.
+type CreateTokenRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who will show it.
+	Subject string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	// How long it is worth something.
+	Duration *durationpb.Duration `protobuf:"bytes,2,opt,name=duration,proto3" json:"duration,omitempty"`
+	// What it is for.
+	Note          string `protobuf:"bytes,3,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateTokenRequest) Reset() {
+	*x = CreateTokenRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateTokenRequest) ProtoMessage() {}
+
+func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
+func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *CreateTokenRequest) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *CreateTokenRequest) GetDuration() *durationpb.Duration {
+	if x != nil {
+		return x.Duration
+	}
+	return nil
+}
+
+func (x *CreateTokenRequest) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+// CreateTokenResponse is the token.
+type CreateTokenResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Without its secret's digest.
+	Token *Token `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// What the caller shows; it cannot be had again.
+	Secret        string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateTokenResponse) Reset() {
+	*x = CreateTokenResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateTokenResponse) ProtoMessage() {}
+
+func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
+func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *CreateTokenResponse) GetToken() *Token {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *CreateTokenResponse) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
+}
+
+// ListTokensRequest asks for tokens.
+type ListTokensRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ended ones as well.
+	Ended         bool `protobuf:"varint,1,opt,name=ended,proto3" json:"ended,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTokensRequest) Reset() {
+	*x = ListTokensRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTokensRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTokensRequest) ProtoMessage() {}
+
+func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTokensRequest.ProtoReflect.Descriptor instead.
+func (*ListTokensRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *ListTokensRequest) GetEnded() bool {
+	if x != nil {
+		return x.Ended
+	}
+	return false
+}
+
+// ListTokensResponse is the tokens.
+type ListTokensResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The newest first, without their secrets' digests.
+	Tokens        []*Token `protobuf:"bytes,1,rep,name=tokens,proto3" json:"tokens,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTokensResponse) Reset() {
+	*x = ListTokensResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTokensResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTokensResponse) ProtoMessage() {}
+
+func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTokensResponse.ProtoReflect.Descriptor instead.
+func (*ListTokensResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *ListTokensResponse) GetTokens() []*Token {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+// EndTokenRequest names one.
+type EndTokenRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The token.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndTokenRequest) Reset() {
+	*x = EndTokenRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndTokenRequest) ProtoMessage() {}
+
+func (x *EndTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndTokenRequest.ProtoReflect.Descriptor instead.
+func (*EndTokenRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *EndTokenRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// EndTokenResponse is the token as it now stands.
+type EndTokenResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Without its secret's digest.
+	Token         *Token `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndTokenResponse) Reset() {
+	*x = EndTokenResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndTokenResponse) ProtoMessage() {}
+
+func (x *EndTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndTokenResponse.ProtoReflect.Descriptor instead.
+func (*EndTokenResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *EndTokenResponse) GetToken() *Token {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
 var File_curfew_v1_api_proto protoreflect.FileDescriptor
 
 const file_curfew_v1_api_proto_rawDesc = "" +
 	"\n" +
-	"\x13curfew/v1/api.proto\x12\tcurfew.v1\x1a\x18curfew/v1/decision.proto\x1a\x15curfew/v1/event.proto\x1a\x17curfew/v1/finding.proto\x1a\x15curfew/v1/grant.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9d\x02\n" +
+	"\x13curfew/v1/api.proto\x12\tcurfew.v1\x1a\x18curfew/v1/decision.proto\x1a\x15curfew/v1/event.proto\x1a\x17curfew/v1/finding.proto\x1a\x15curfew/v1/grant.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9d\x02\n" +
 	"\x15QueryDecisionsRequest\x12.\n" +
 	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
@@ -2498,7 +3973,7 @@ const file_curfew_v1_api_proto_rawDesc = "" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\tR\x06source\x12\x1c\n" +
 	"\tdecisions\x18\x03 \x01(\x04R\tdecisions\x12.\n" +
-	"\x04last\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04last\"\x86\x02\n" +
+	"\x04last\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04last\"\xf7\x02\n" +
 	"\x12CreateGrantRequest\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12.\n" +
@@ -2507,20 +3982,113 @@ const file_curfew_v1_api_proto_rawDesc = "" +
 	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06ticket\x18\x06 \x01(\tR\x06ticket\x12'\n" +
-	"\x0fidempotency_key\x18\a \x01(\tR\x0eidempotencyKey\"=\n" +
+	"\x0fidempotency_key\x18\a \x01(\tR\x0eidempotencyKey\x125\n" +
+	"\bduration\x18\b \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x17\n" +
+	"\adry_run\x18\t \x01(\bR\x06dryRun\x12\x1f\n" +
+	"\vbreak_glass\x18\n" +
+	" \x01(\bR\n" +
+	"breakGlass\"=\n" +
 	"\x13CreateGrantResponse\x12&\n" +
-	"\x05grant\x18\x01 \x01(\v2\x10.curfew.v1.GrantR\x05grant\"W\n" +
+	"\x05grant\x18\x01 \x01(\v2\x10.curfew.v1.GrantR\x05grant\"\x8d\x01\n" +
 	"\x11ListGrantsRequest\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x14\n" +
-	"\x05ended\x18\x03 \x01(\bR\x05ended\">\n" +
+	"\x05ended\x18\x03 \x01(\bR\x05ended\x12\x14\n" +
+	"\x05stuck\x18\x04 \x01(\bR\x05stuck\x12\x1e\n" +
+	"\n" +
+	"unreviewed\x18\x05 \x01(\bR\n" +
+	"unreviewed\">\n" +
 	"\x12ListGrantsResponse\x12(\n" +
-	"\x06grants\x18\x01 \x03(\v2\x10.curfew.v1.GrantR\x06grants\"<\n" +
+	"\x06grants\x18\x01 \x03(\v2\x10.curfew.v1.GrantR\x06grants\"!\n" +
+	"\x0fGetGrantRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"f\n" +
+	"\x10GetGrantResponse\x12&\n" +
+	"\x05grant\x18\x01 \x01(\v2\x10.curfew.v1.GrantR\x05grant\x12*\n" +
+	"\x05steps\x18\x02 \x03(\v2\x14.curfew.v1.GrantStepR\x05steps\"\xbb\x01\n" +
+	"\x12ExtendGrantRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
+	"\x02by\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x02by\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x129\n" +
+	"\n" +
+	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x17\n" +
+	"\adry_run\x18\x05 \x01(\bR\x06dryRun\"=\n" +
+	"\x13ExtendGrantResponse\x12&\n" +
+	"\x05grant\x18\x01 \x01(\v2\x10.curfew.v1.GrantR\x05grant\"<\n" +
 	"\x12RevokeGrantRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"=\n" +
 	"\x13RevokeGrantResponse\x12&\n" +
-	"\x05grant\x18\x01 \x01(\v2\x10.curfew.v1.GrantR\x05grant*H\n" +
+	"\x05grant\x18\x01 \x01(\v2\x10.curfew.v1.GrantR\x05grant\"G\n" +
+	"\x13RevokeGrantsRequest\x12\x18\n" +
+	"\asubject\x18\x01 \x01(\tR\asubject\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"@\n" +
+	"\x14RevokeGrantsResponse\x12(\n" +
+	"\x06grants\x18\x01 \x03(\v2\x10.curfew.v1.GrantR\x06grants\">\n" +
+	"\x12ReviewGrantRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\acomment\x18\x02 \x01(\tR\acomment\"=\n" +
+	"\x13ReviewGrantResponse\x12&\n" +
+	"\x05grant\x18\x01 \x01(\v2\x10.curfew.v1.GrantR\x05grant\"\xd8\x02\n" +
+	"\x14CreateRequestRequest\x12\x18\n" +
+	"\asubject\x18\x01 \x01(\tR\asubject\x12\x12\n" +
+	"\x04role\x18\x02 \x01(\tR\x04role\x12.\n" +
+	"\x04from\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x129\n" +
+	"\n" +
+	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x125\n" +
+	"\bduration\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06ticket\x18\a \x01(\tR\x06ticket\x12'\n" +
+	"\x0fidempotency_key\x18\b \x01(\tR\x0eidempotencyKey\x12\x17\n" +
+	"\adry_run\x18\t \x01(\bR\x06dryRun\"?\n" +
+	"\x15CreateRequestResponse\x12&\n" +
+	"\x05grant\x18\x01 \x01(\v2\x10.curfew.v1.GrantR\x05grant\"N\n" +
+	"\x13ListRequestsRequest\x12\x1b\n" +
+	"\tto_answer\x18\x01 \x01(\bR\btoAnswer\x12\x1a\n" +
+	"\banswered\x18\x02 \x01(\bR\banswered\"@\n" +
+	"\x14ListRequestsResponse\x12(\n" +
+	"\x06grants\x18\x01 \x03(\v2\x10.curfew.v1.GrantR\x06grants\"Y\n" +
+	"\x15ApproveRequestRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x18\n" +
+	"\acomment\x18\x03 \x01(\tR\acomment\"@\n" +
+	"\x16ApproveRequestResponse\x12&\n" +
+	"\x05grant\x18\x01 \x01(\v2\x10.curfew.v1.GrantR\x05grant\"<\n" +
+	"\x12DenyRequestRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"=\n" +
+	"\x13DenyRequestResponse\x12&\n" +
+	"\x05grant\x18\x01 \x01(\v2\x10.curfew.v1.GrantR\x05grant\">\n" +
+	"\x14CancelRequestRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"?\n" +
+	"\x15CancelRequestResponse\x12&\n" +
+	"\x05grant\x18\x01 \x01(\v2\x10.curfew.v1.GrantR\x05grant\"\xc2\x02\n" +
+	"\x05Token\x12\x16\n" +
+	"\x06format\x18\x01 \x01(\rR\x06format\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x18\n" +
+	"\asubject\x18\x03 \x01(\tR\asubject\x12#\n" +
+	"\rsecret_digest\x18\x04 \x01(\fR\fsecretDigest\x124\n" +
+	"\acreated\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x129\n" +
+	"\n" +
+	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x125\n" +
+	"\bended_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12\x16\n" +
+	"\x06author\x18\b \x01(\tR\x06author\x12\x12\n" +
+	"\x04note\x18\t \x01(\tR\x04note\"y\n" +
+	"\x12CreateTokenRequest\x12\x18\n" +
+	"\asubject\x18\x01 \x01(\tR\asubject\x125\n" +
+	"\bduration\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x12\n" +
+	"\x04note\x18\x03 \x01(\tR\x04note\"U\n" +
+	"\x13CreateTokenResponse\x12&\n" +
+	"\x05token\x18\x01 \x01(\v2\x10.curfew.v1.TokenR\x05token\x12\x16\n" +
+	"\x06secret\x18\x02 \x01(\tR\x06secret\")\n" +
+	"\x11ListTokensRequest\x12\x14\n" +
+	"\x05ended\x18\x01 \x01(\bR\x05ended\">\n" +
+	"\x12ListTokensResponse\x12(\n" +
+	"\x06tokens\x18\x01 \x03(\v2\x10.curfew.v1.TokenR\x06tokens\"!\n" +
+	"\x0fEndTokenRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\":\n" +
+	"\x10EndTokenResponse\x12&\n" +
+	"\x05token\x18\x01 \x01(\v2\x10.curfew.v1.TokenR\x05token*H\n" +
 	"\aPurpose\x12\x17\n" +
 	"\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fPURPOSE_READ\x10\x01\x12\x12\n" +
@@ -2536,12 +4104,27 @@ const file_curfew_v1_api_proto_rawDesc = "" +
 	"\x11GetPolicyRevision\x12#.curfew.v1.GetPolicyRevisionRequest\x1a$.curfew.v1.GetPolicyRevisionResponse\x12W\n" +
 	"\x0eBacktestPolicy\x12 .curfew.v1.BacktestPolicyRequest\x1a!.curfew.v1.BacktestPolicyResponse0\x01\x12R\n" +
 	"\rSuggestPolicy\x12\x1f.curfew.v1.SuggestPolicyRequest\x1a .curfew.v1.SuggestPolicyResponse\x12O\n" +
-	"\fListUnplaced\x12\x1e.curfew.v1.ListUnplacedRequest\x1a\x1f.curfew.v1.ListUnplacedResponse2\xf5\x01\n" +
+	"\fListUnplaced\x12\x1e.curfew.v1.ListUnplacedRequest\x1a\x1f.curfew.v1.ListUnplacedResponse2\xa7\x04\n" +
 	"\fGrantService\x12L\n" +
 	"\vCreateGrant\x12\x1d.curfew.v1.CreateGrantRequest\x1a\x1e.curfew.v1.CreateGrantResponse\x12I\n" +
 	"\n" +
-	"ListGrants\x12\x1c.curfew.v1.ListGrantsRequest\x1a\x1d.curfew.v1.ListGrantsResponse\x12L\n" +
-	"\vRevokeGrant\x12\x1d.curfew.v1.RevokeGrantRequest\x1a\x1e.curfew.v1.RevokeGrantResponseB5Z3github.com/curfewhq/curfew/proto/curfew/v1;curfewv1b\x06proto3"
+	"ListGrants\x12\x1c.curfew.v1.ListGrantsRequest\x1a\x1d.curfew.v1.ListGrantsResponse\x12C\n" +
+	"\bGetGrant\x12\x1a.curfew.v1.GetGrantRequest\x1a\x1b.curfew.v1.GetGrantResponse\x12L\n" +
+	"\vExtendGrant\x12\x1d.curfew.v1.ExtendGrantRequest\x1a\x1e.curfew.v1.ExtendGrantResponse\x12L\n" +
+	"\vRevokeGrant\x12\x1d.curfew.v1.RevokeGrantRequest\x1a\x1e.curfew.v1.RevokeGrantResponse\x12O\n" +
+	"\fRevokeGrants\x12\x1e.curfew.v1.RevokeGrantsRequest\x1a\x1f.curfew.v1.RevokeGrantsResponse\x12L\n" +
+	"\vReviewGrant\x12\x1d.curfew.v1.ReviewGrantRequest\x1a\x1e.curfew.v1.ReviewGrantResponse2\xae\x03\n" +
+	"\x0eRequestService\x12R\n" +
+	"\rCreateRequest\x12\x1f.curfew.v1.CreateRequestRequest\x1a .curfew.v1.CreateRequestResponse\x12O\n" +
+	"\fListRequests\x12\x1e.curfew.v1.ListRequestsRequest\x1a\x1f.curfew.v1.ListRequestsResponse\x12U\n" +
+	"\x0eApproveRequest\x12 .curfew.v1.ApproveRequestRequest\x1a!.curfew.v1.ApproveRequestResponse\x12L\n" +
+	"\vDenyRequest\x12\x1d.curfew.v1.DenyRequestRequest\x1a\x1e.curfew.v1.DenyRequestResponse\x12R\n" +
+	"\rCancelRequest\x12\x1f.curfew.v1.CancelRequestRequest\x1a .curfew.v1.CancelRequestResponse2\xec\x01\n" +
+	"\fTokenService\x12L\n" +
+	"\vCreateToken\x12\x1d.curfew.v1.CreateTokenRequest\x1a\x1e.curfew.v1.CreateTokenResponse\x12I\n" +
+	"\n" +
+	"ListTokens\x12\x1c.curfew.v1.ListTokensRequest\x1a\x1d.curfew.v1.ListTokensResponse\x12C\n" +
+	"\bEndToken\x12\x1a.curfew.v1.EndTokenRequest\x1a\x1b.curfew.v1.EndTokenResponseB5Z3github.com/curfewhq/curfew/proto/curfew/v1;curfewv1b\x06proto3"
 
 var (
 	file_curfew_v1_api_proto_rawDescOnce sync.Once
@@ -2556,7 +4139,7 @@ func file_curfew_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_curfew_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_curfew_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_curfew_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
 var file_curfew_v1_api_proto_goTypes = []any{
 	(Purpose)(0),                        // 0: curfew.v1.Purpose
 	(*QueryDecisionsRequest)(nil),       // 1: curfew.v1.QueryDecisionsRequest
@@ -2590,100 +4173,174 @@ var file_curfew_v1_api_proto_goTypes = []any{
 	(*CreateGrantResponse)(nil),         // 29: curfew.v1.CreateGrantResponse
 	(*ListGrantsRequest)(nil),           // 30: curfew.v1.ListGrantsRequest
 	(*ListGrantsResponse)(nil),          // 31: curfew.v1.ListGrantsResponse
-	(*RevokeGrantRequest)(nil),          // 32: curfew.v1.RevokeGrantRequest
-	(*RevokeGrantResponse)(nil),         // 33: curfew.v1.RevokeGrantResponse
-	nil,                                 // 34: curfew.v1.ApplyPolicyRequest.FilesEntry
-	nil,                                 // 35: curfew.v1.BacktestPolicyRequest.FilesEntry
-	(*timestamppb.Timestamp)(nil),       // 36: google.protobuf.Timestamp
-	(Verdict)(0),                        // 37: curfew.v1.Verdict
-	(*Decision)(nil),                    // 38: curfew.v1.Decision
-	(*Basis)(nil),                       // 39: curfew.v1.Basis
-	(*Coverage)(nil),                    // 40: curfew.v1.Coverage
-	(Severity)(0),                       // 41: curfew.v1.Severity
-	(*Finding)(nil),                     // 42: curfew.v1.Finding
-	(*Link)(nil),                        // 43: curfew.v1.Link
-	(*Row)(nil),                         // 44: curfew.v1.Row
-	(*PolicyRevision)(nil),              // 45: curfew.v1.PolicyRevision
-	(*Grant)(nil),                       // 46: curfew.v1.Grant
+	(*GetGrantRequest)(nil),             // 32: curfew.v1.GetGrantRequest
+	(*GetGrantResponse)(nil),            // 33: curfew.v1.GetGrantResponse
+	(*ExtendGrantRequest)(nil),          // 34: curfew.v1.ExtendGrantRequest
+	(*ExtendGrantResponse)(nil),         // 35: curfew.v1.ExtendGrantResponse
+	(*RevokeGrantRequest)(nil),          // 36: curfew.v1.RevokeGrantRequest
+	(*RevokeGrantResponse)(nil),         // 37: curfew.v1.RevokeGrantResponse
+	(*RevokeGrantsRequest)(nil),         // 38: curfew.v1.RevokeGrantsRequest
+	(*RevokeGrantsResponse)(nil),        // 39: curfew.v1.RevokeGrantsResponse
+	(*ReviewGrantRequest)(nil),          // 40: curfew.v1.ReviewGrantRequest
+	(*ReviewGrantResponse)(nil),         // 41: curfew.v1.ReviewGrantResponse
+	(*CreateRequestRequest)(nil),        // 42: curfew.v1.CreateRequestRequest
+	(*CreateRequestResponse)(nil),       // 43: curfew.v1.CreateRequestResponse
+	(*ListRequestsRequest)(nil),         // 44: curfew.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),        // 45: curfew.v1.ListRequestsResponse
+	(*ApproveRequestRequest)(nil),       // 46: curfew.v1.ApproveRequestRequest
+	(*ApproveRequestResponse)(nil),      // 47: curfew.v1.ApproveRequestResponse
+	(*DenyRequestRequest)(nil),          // 48: curfew.v1.DenyRequestRequest
+	(*DenyRequestResponse)(nil),         // 49: curfew.v1.DenyRequestResponse
+	(*CancelRequestRequest)(nil),        // 50: curfew.v1.CancelRequestRequest
+	(*CancelRequestResponse)(nil),       // 51: curfew.v1.CancelRequestResponse
+	(*Token)(nil),                       // 52: curfew.v1.Token
+	(*CreateTokenRequest)(nil),          // 53: curfew.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),         // 54: curfew.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),           // 55: curfew.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),          // 56: curfew.v1.ListTokensResponse
+	(*EndTokenRequest)(nil),             // 57: curfew.v1.EndTokenRequest
+	(*EndTokenResponse)(nil),            // 58: curfew.v1.EndTokenResponse
+	nil,                                 // 59: curfew.v1.ApplyPolicyRequest.FilesEntry
+	nil,                                 // 60: curfew.v1.BacktestPolicyRequest.FilesEntry
+	(*timestamppb.Timestamp)(nil),       // 61: google.protobuf.Timestamp
+	(Verdict)(0),                        // 62: curfew.v1.Verdict
+	(*Decision)(nil),                    // 63: curfew.v1.Decision
+	(*Basis)(nil),                       // 64: curfew.v1.Basis
+	(*Coverage)(nil),                    // 65: curfew.v1.Coverage
+	(Severity)(0),                       // 66: curfew.v1.Severity
+	(*Finding)(nil),                     // 67: curfew.v1.Finding
+	(*Link)(nil),                        // 68: curfew.v1.Link
+	(*Row)(nil),                         // 69: curfew.v1.Row
+	(*PolicyRevision)(nil),              // 70: curfew.v1.PolicyRevision
+	(*durationpb.Duration)(nil),         // 71: google.protobuf.Duration
+	(*Grant)(nil),                       // 72: curfew.v1.Grant
+	(*GrantStep)(nil),                   // 73: curfew.v1.GrantStep
 }
 var file_curfew_v1_api_proto_depIdxs = []int32{
-	36, // 0: curfew.v1.QueryDecisionsRequest.from:type_name -> google.protobuf.Timestamp
-	36, // 1: curfew.v1.QueryDecisionsRequest.until:type_name -> google.protobuf.Timestamp
-	37, // 2: curfew.v1.QueryDecisionsRequest.verdict:type_name -> curfew.v1.Verdict
+	61, // 0: curfew.v1.QueryDecisionsRequest.from:type_name -> google.protobuf.Timestamp
+	61, // 1: curfew.v1.QueryDecisionsRequest.until:type_name -> google.protobuf.Timestamp
+	62, // 2: curfew.v1.QueryDecisionsRequest.verdict:type_name -> curfew.v1.Verdict
 	0,  // 3: curfew.v1.QueryDecisionsRequest.purpose:type_name -> curfew.v1.Purpose
 	4,  // 4: curfew.v1.QueryDecisionsResponse.header:type_name -> curfew.v1.QueryHeader
 	3,  // 5: curfew.v1.QueryDecisionsResponse.record:type_name -> curfew.v1.DecisionRecord
 	6,  // 6: curfew.v1.QueryDecisionsResponse.trailer:type_name -> curfew.v1.QueryTrailer
-	38, // 7: curfew.v1.DecisionRecord.decision:type_name -> curfew.v1.Decision
-	39, // 8: curfew.v1.DecisionRecord.basis:type_name -> curfew.v1.Basis
+	63, // 7: curfew.v1.DecisionRecord.decision:type_name -> curfew.v1.Decision
+	64, // 8: curfew.v1.DecisionRecord.basis:type_name -> curfew.v1.Basis
 	1,  // 9: curfew.v1.QueryHeader.request:type_name -> curfew.v1.QueryDecisionsRequest
-	36, // 10: curfew.v1.QueryHeader.time:type_name -> google.protobuf.Timestamp
+	61, // 10: curfew.v1.QueryHeader.time:type_name -> google.protobuf.Timestamp
 	5,  // 11: curfew.v1.QueryHeader.coverage:type_name -> curfew.v1.LaneCoverage
-	40, // 12: curfew.v1.LaneCoverage.covered:type_name -> curfew.v1.Coverage
-	40, // 13: curfew.v1.LaneCoverage.gaps:type_name -> curfew.v1.Coverage
-	36, // 14: curfew.v1.ListFindingsRequest.from:type_name -> google.protobuf.Timestamp
-	36, // 15: curfew.v1.ListFindingsRequest.until:type_name -> google.protobuf.Timestamp
-	41, // 16: curfew.v1.ListFindingsRequest.severity:type_name -> curfew.v1.Severity
-	42, // 17: curfew.v1.ListFindingsResponse.finding:type_name -> curfew.v1.Finding
-	36, // 18: curfew.v1.ExplainDecisionRequest.time:type_name -> google.protobuf.Timestamp
-	38, // 19: curfew.v1.ExplainDecisionResponse.decision:type_name -> curfew.v1.Decision
-	43, // 20: curfew.v1.ExplainDecisionResponse.held:type_name -> curfew.v1.Link
-	44, // 21: curfew.v1.ExplainDecisionResponse.would_allow:type_name -> curfew.v1.Row
-	39, // 22: curfew.v1.ExplainDecisionResponse.basis:type_name -> curfew.v1.Basis
-	34, // 23: curfew.v1.ApplyPolicyRequest.files:type_name -> curfew.v1.ApplyPolicyRequest.FilesEntry
-	45, // 24: curfew.v1.ApplyPolicyResponse.revision:type_name -> curfew.v1.PolicyRevision
-	45, // 25: curfew.v1.ListPolicyRevisionsResponse.revisions:type_name -> curfew.v1.PolicyRevision
-	45, // 26: curfew.v1.GetPolicyRevisionResponse.revision:type_name -> curfew.v1.PolicyRevision
-	35, // 27: curfew.v1.BacktestPolicyRequest.files:type_name -> curfew.v1.BacktestPolicyRequest.FilesEntry
-	36, // 28: curfew.v1.BacktestPolicyRequest.from:type_name -> google.protobuf.Timestamp
-	36, // 29: curfew.v1.BacktestPolicyRequest.until:type_name -> google.protobuf.Timestamp
+	65, // 12: curfew.v1.LaneCoverage.covered:type_name -> curfew.v1.Coverage
+	65, // 13: curfew.v1.LaneCoverage.gaps:type_name -> curfew.v1.Coverage
+	61, // 14: curfew.v1.ListFindingsRequest.from:type_name -> google.protobuf.Timestamp
+	61, // 15: curfew.v1.ListFindingsRequest.until:type_name -> google.protobuf.Timestamp
+	66, // 16: curfew.v1.ListFindingsRequest.severity:type_name -> curfew.v1.Severity
+	67, // 17: curfew.v1.ListFindingsResponse.finding:type_name -> curfew.v1.Finding
+	61, // 18: curfew.v1.ExplainDecisionRequest.time:type_name -> google.protobuf.Timestamp
+	63, // 19: curfew.v1.ExplainDecisionResponse.decision:type_name -> curfew.v1.Decision
+	68, // 20: curfew.v1.ExplainDecisionResponse.held:type_name -> curfew.v1.Link
+	69, // 21: curfew.v1.ExplainDecisionResponse.would_allow:type_name -> curfew.v1.Row
+	64, // 22: curfew.v1.ExplainDecisionResponse.basis:type_name -> curfew.v1.Basis
+	59, // 23: curfew.v1.ApplyPolicyRequest.files:type_name -> curfew.v1.ApplyPolicyRequest.FilesEntry
+	70, // 24: curfew.v1.ApplyPolicyResponse.revision:type_name -> curfew.v1.PolicyRevision
+	70, // 25: curfew.v1.ListPolicyRevisionsResponse.revisions:type_name -> curfew.v1.PolicyRevision
+	70, // 26: curfew.v1.GetPolicyRevisionResponse.revision:type_name -> curfew.v1.PolicyRevision
+	60, // 27: curfew.v1.BacktestPolicyRequest.files:type_name -> curfew.v1.BacktestPolicyRequest.FilesEntry
+	61, // 28: curfew.v1.BacktestPolicyRequest.from:type_name -> google.protobuf.Timestamp
+	61, // 29: curfew.v1.BacktestPolicyRequest.until:type_name -> google.protobuf.Timestamp
 	19, // 30: curfew.v1.BacktestPolicyResponse.progress:type_name -> curfew.v1.BacktestProgress
 	20, // 31: curfew.v1.BacktestPolicyResponse.result:type_name -> curfew.v1.BacktestResult
 	21, // 32: curfew.v1.BacktestResult.changes:type_name -> curfew.v1.VerdictChange
-	37, // 33: curfew.v1.VerdictChange.was:type_name -> curfew.v1.Verdict
-	37, // 34: curfew.v1.VerdictChange.becomes:type_name -> curfew.v1.Verdict
-	38, // 35: curfew.v1.VerdictChange.example:type_name -> curfew.v1.Decision
-	36, // 36: curfew.v1.SuggestPolicyRequest.from:type_name -> google.protobuf.Timestamp
-	36, // 37: curfew.v1.SuggestPolicyRequest.until:type_name -> google.protobuf.Timestamp
+	62, // 33: curfew.v1.VerdictChange.was:type_name -> curfew.v1.Verdict
+	62, // 34: curfew.v1.VerdictChange.becomes:type_name -> curfew.v1.Verdict
+	63, // 35: curfew.v1.VerdictChange.example:type_name -> curfew.v1.Decision
+	61, // 36: curfew.v1.SuggestPolicyRequest.from:type_name -> google.protobuf.Timestamp
+	61, // 37: curfew.v1.SuggestPolicyRequest.until:type_name -> google.protobuf.Timestamp
 	24, // 38: curfew.v1.SuggestPolicyResponse.rows:type_name -> curfew.v1.SuggestedRow
-	44, // 39: curfew.v1.SuggestPolicyResponse.unused:type_name -> curfew.v1.Row
-	36, // 40: curfew.v1.ListUnplacedRequest.from:type_name -> google.protobuf.Timestamp
+	69, // 39: curfew.v1.SuggestPolicyResponse.unused:type_name -> curfew.v1.Row
+	61, // 40: curfew.v1.ListUnplacedRequest.from:type_name -> google.protobuf.Timestamp
 	27, // 41: curfew.v1.ListUnplacedResponse.accounts:type_name -> curfew.v1.UnplacedAccount
-	36, // 42: curfew.v1.UnplacedAccount.last:type_name -> google.protobuf.Timestamp
-	36, // 43: curfew.v1.CreateGrantRequest.from:type_name -> google.protobuf.Timestamp
-	36, // 44: curfew.v1.CreateGrantRequest.expires_at:type_name -> google.protobuf.Timestamp
-	46, // 45: curfew.v1.CreateGrantResponse.grant:type_name -> curfew.v1.Grant
-	46, // 46: curfew.v1.ListGrantsResponse.grants:type_name -> curfew.v1.Grant
-	46, // 47: curfew.v1.RevokeGrantResponse.grant:type_name -> curfew.v1.Grant
-	1,  // 48: curfew.v1.DecisionService.QueryDecisions:input_type -> curfew.v1.QueryDecisionsRequest
-	7,  // 49: curfew.v1.FindingService.ListFindings:input_type -> curfew.v1.ListFindingsRequest
-	9,  // 50: curfew.v1.PolicyService.ExplainDecision:input_type -> curfew.v1.ExplainDecisionRequest
-	11, // 51: curfew.v1.PolicyService.ApplyPolicy:input_type -> curfew.v1.ApplyPolicyRequest
-	13, // 52: curfew.v1.PolicyService.ListPolicyRevisions:input_type -> curfew.v1.ListPolicyRevisionsRequest
-	15, // 53: curfew.v1.PolicyService.GetPolicyRevision:input_type -> curfew.v1.GetPolicyRevisionRequest
-	17, // 54: curfew.v1.PolicyService.BacktestPolicy:input_type -> curfew.v1.BacktestPolicyRequest
-	22, // 55: curfew.v1.PolicyService.SuggestPolicy:input_type -> curfew.v1.SuggestPolicyRequest
-	25, // 56: curfew.v1.PolicyService.ListUnplaced:input_type -> curfew.v1.ListUnplacedRequest
-	28, // 57: curfew.v1.GrantService.CreateGrant:input_type -> curfew.v1.CreateGrantRequest
-	30, // 58: curfew.v1.GrantService.ListGrants:input_type -> curfew.v1.ListGrantsRequest
-	32, // 59: curfew.v1.GrantService.RevokeGrant:input_type -> curfew.v1.RevokeGrantRequest
-	2,  // 60: curfew.v1.DecisionService.QueryDecisions:output_type -> curfew.v1.QueryDecisionsResponse
-	8,  // 61: curfew.v1.FindingService.ListFindings:output_type -> curfew.v1.ListFindingsResponse
-	10, // 62: curfew.v1.PolicyService.ExplainDecision:output_type -> curfew.v1.ExplainDecisionResponse
-	12, // 63: curfew.v1.PolicyService.ApplyPolicy:output_type -> curfew.v1.ApplyPolicyResponse
-	14, // 64: curfew.v1.PolicyService.ListPolicyRevisions:output_type -> curfew.v1.ListPolicyRevisionsResponse
-	16, // 65: curfew.v1.PolicyService.GetPolicyRevision:output_type -> curfew.v1.GetPolicyRevisionResponse
-	18, // 66: curfew.v1.PolicyService.BacktestPolicy:output_type -> curfew.v1.BacktestPolicyResponse
-	23, // 67: curfew.v1.PolicyService.SuggestPolicy:output_type -> curfew.v1.SuggestPolicyResponse
-	26, // 68: curfew.v1.PolicyService.ListUnplaced:output_type -> curfew.v1.ListUnplacedResponse
-	29, // 69: curfew.v1.GrantService.CreateGrant:output_type -> curfew.v1.CreateGrantResponse
-	31, // 70: curfew.v1.GrantService.ListGrants:output_type -> curfew.v1.ListGrantsResponse
-	33, // 71: curfew.v1.GrantService.RevokeGrant:output_type -> curfew.v1.RevokeGrantResponse
-	60, // [60:72] is the sub-list for method output_type
-	48, // [48:60] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	61, // 42: curfew.v1.UnplacedAccount.last:type_name -> google.protobuf.Timestamp
+	61, // 43: curfew.v1.CreateGrantRequest.from:type_name -> google.protobuf.Timestamp
+	61, // 44: curfew.v1.CreateGrantRequest.expires_at:type_name -> google.protobuf.Timestamp
+	71, // 45: curfew.v1.CreateGrantRequest.duration:type_name -> google.protobuf.Duration
+	72, // 46: curfew.v1.CreateGrantResponse.grant:type_name -> curfew.v1.Grant
+	72, // 47: curfew.v1.ListGrantsResponse.grants:type_name -> curfew.v1.Grant
+	72, // 48: curfew.v1.GetGrantResponse.grant:type_name -> curfew.v1.Grant
+	73, // 49: curfew.v1.GetGrantResponse.steps:type_name -> curfew.v1.GrantStep
+	71, // 50: curfew.v1.ExtendGrantRequest.by:type_name -> google.protobuf.Duration
+	61, // 51: curfew.v1.ExtendGrantRequest.expires_at:type_name -> google.protobuf.Timestamp
+	72, // 52: curfew.v1.ExtendGrantResponse.grant:type_name -> curfew.v1.Grant
+	72, // 53: curfew.v1.RevokeGrantResponse.grant:type_name -> curfew.v1.Grant
+	72, // 54: curfew.v1.RevokeGrantsResponse.grants:type_name -> curfew.v1.Grant
+	72, // 55: curfew.v1.ReviewGrantResponse.grant:type_name -> curfew.v1.Grant
+	61, // 56: curfew.v1.CreateRequestRequest.from:type_name -> google.protobuf.Timestamp
+	61, // 57: curfew.v1.CreateRequestRequest.expires_at:type_name -> google.protobuf.Timestamp
+	71, // 58: curfew.v1.CreateRequestRequest.duration:type_name -> google.protobuf.Duration
+	72, // 59: curfew.v1.CreateRequestResponse.grant:type_name -> curfew.v1.Grant
+	72, // 60: curfew.v1.ListRequestsResponse.grants:type_name -> curfew.v1.Grant
+	72, // 61: curfew.v1.ApproveRequestResponse.grant:type_name -> curfew.v1.Grant
+	72, // 62: curfew.v1.DenyRequestResponse.grant:type_name -> curfew.v1.Grant
+	72, // 63: curfew.v1.CancelRequestResponse.grant:type_name -> curfew.v1.Grant
+	61, // 64: curfew.v1.Token.created:type_name -> google.protobuf.Timestamp
+	61, // 65: curfew.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
+	61, // 66: curfew.v1.Token.ended_at:type_name -> google.protobuf.Timestamp
+	71, // 67: curfew.v1.CreateTokenRequest.duration:type_name -> google.protobuf.Duration
+	52, // 68: curfew.v1.CreateTokenResponse.token:type_name -> curfew.v1.Token
+	52, // 69: curfew.v1.ListTokensResponse.tokens:type_name -> curfew.v1.Token
+	52, // 70: curfew.v1.EndTokenResponse.token:type_name -> curfew.v1.Token
+	1,  // 71: curfew.v1.DecisionService.QueryDecisions:input_type -> curfew.v1.QueryDecisionsRequest
+	7,  // 72: curfew.v1.FindingService.ListFindings:input_type -> curfew.v1.ListFindingsRequest
+	9,  // 73: curfew.v1.PolicyService.ExplainDecision:input_type -> curfew.v1.ExplainDecisionRequest
+	11, // 74: curfew.v1.PolicyService.ApplyPolicy:input_type -> curfew.v1.ApplyPolicyRequest
+	13, // 75: curfew.v1.PolicyService.ListPolicyRevisions:input_type -> curfew.v1.ListPolicyRevisionsRequest
+	15, // 76: curfew.v1.PolicyService.GetPolicyRevision:input_type -> curfew.v1.GetPolicyRevisionRequest
+	17, // 77: curfew.v1.PolicyService.BacktestPolicy:input_type -> curfew.v1.BacktestPolicyRequest
+	22, // 78: curfew.v1.PolicyService.SuggestPolicy:input_type -> curfew.v1.SuggestPolicyRequest
+	25, // 79: curfew.v1.PolicyService.ListUnplaced:input_type -> curfew.v1.ListUnplacedRequest
+	28, // 80: curfew.v1.GrantService.CreateGrant:input_type -> curfew.v1.CreateGrantRequest
+	30, // 81: curfew.v1.GrantService.ListGrants:input_type -> curfew.v1.ListGrantsRequest
+	32, // 82: curfew.v1.GrantService.GetGrant:input_type -> curfew.v1.GetGrantRequest
+	34, // 83: curfew.v1.GrantService.ExtendGrant:input_type -> curfew.v1.ExtendGrantRequest
+	36, // 84: curfew.v1.GrantService.RevokeGrant:input_type -> curfew.v1.RevokeGrantRequest
+	38, // 85: curfew.v1.GrantService.RevokeGrants:input_type -> curfew.v1.RevokeGrantsRequest
+	40, // 86: curfew.v1.GrantService.ReviewGrant:input_type -> curfew.v1.ReviewGrantRequest
+	42, // 87: curfew.v1.RequestService.CreateRequest:input_type -> curfew.v1.CreateRequestRequest
+	44, // 88: curfew.v1.RequestService.ListRequests:input_type -> curfew.v1.ListRequestsRequest
+	46, // 89: curfew.v1.RequestService.ApproveRequest:input_type -> curfew.v1.ApproveRequestRequest
+	48, // 90: curfew.v1.RequestService.DenyRequest:input_type -> curfew.v1.DenyRequestRequest
+	50, // 91: curfew.v1.RequestService.CancelRequest:input_type -> curfew.v1.CancelRequestRequest
+	53, // 92: curfew.v1.TokenService.CreateToken:input_type -> curfew.v1.CreateTokenRequest
+	55, // 93: curfew.v1.TokenService.ListTokens:input_type -> curfew.v1.ListTokensRequest
+	57, // 94: curfew.v1.TokenService.EndToken:input_type -> curfew.v1.EndTokenRequest
+	2,  // 95: curfew.v1.DecisionService.QueryDecisions:output_type -> curfew.v1.QueryDecisionsResponse
+	8,  // 96: curfew.v1.FindingService.ListFindings:output_type -> curfew.v1.ListFindingsResponse
+	10, // 97: curfew.v1.PolicyService.ExplainDecision:output_type -> curfew.v1.ExplainDecisionResponse
+	12, // 98: curfew.v1.PolicyService.ApplyPolicy:output_type -> curfew.v1.ApplyPolicyResponse
+	14, // 99: curfew.v1.PolicyService.ListPolicyRevisions:output_type -> curfew.v1.ListPolicyRevisionsResponse
+	16, // 100: curfew.v1.PolicyService.GetPolicyRevision:output_type -> curfew.v1.GetPolicyRevisionResponse
+	18, // 101: curfew.v1.PolicyService.BacktestPolicy:output_type -> curfew.v1.BacktestPolicyResponse
+	23, // 102: curfew.v1.PolicyService.SuggestPolicy:output_type -> curfew.v1.SuggestPolicyResponse
+	26, // 103: curfew.v1.PolicyService.ListUnplaced:output_type -> curfew.v1.ListUnplacedResponse
+	29, // 104: curfew.v1.GrantService.CreateGrant:output_type -> curfew.v1.CreateGrantResponse
+	31, // 105: curfew.v1.GrantService.ListGrants:output_type -> curfew.v1.ListGrantsResponse
+	33, // 106: curfew.v1.GrantService.GetGrant:output_type -> curfew.v1.GetGrantResponse
+	35, // 107: curfew.v1.GrantService.ExtendGrant:output_type -> curfew.v1.ExtendGrantResponse
+	37, // 108: curfew.v1.GrantService.RevokeGrant:output_type -> curfew.v1.RevokeGrantResponse
+	39, // 109: curfew.v1.GrantService.RevokeGrants:output_type -> curfew.v1.RevokeGrantsResponse
+	41, // 110: curfew.v1.GrantService.ReviewGrant:output_type -> curfew.v1.ReviewGrantResponse
+	43, // 111: curfew.v1.RequestService.CreateRequest:output_type -> curfew.v1.CreateRequestResponse
+	45, // 112: curfew.v1.RequestService.ListRequests:output_type -> curfew.v1.ListRequestsResponse
+	47, // 113: curfew.v1.RequestService.ApproveRequest:output_type -> curfew.v1.ApproveRequestResponse
+	49, // 114: curfew.v1.RequestService.DenyRequest:output_type -> curfew.v1.DenyRequestResponse
+	51, // 115: curfew.v1.RequestService.CancelRequest:output_type -> curfew.v1.CancelRequestResponse
+	54, // 116: curfew.v1.TokenService.CreateToken:output_type -> curfew.v1.CreateTokenResponse
+	56, // 117: curfew.v1.TokenService.ListTokens:output_type -> curfew.v1.ListTokensResponse
+	58, // 118: curfew.v1.TokenService.EndToken:output_type -> curfew.v1.EndTokenResponse
+	95, // [95:119] is the sub-list for method output_type
+	71, // [71:95] is the sub-list for method input_type
+	71, // [71:71] is the sub-list for extension type_name
+	71, // [71:71] is the sub-list for extension extendee
+	0,  // [0:71] is the sub-list for field type_name
 }
 
 func init() { file_curfew_v1_api_proto_init() }
@@ -2710,9 +4367,9 @@ func file_curfew_v1_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_curfew_v1_api_proto_rawDesc), len(file_curfew_v1_api_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   35,
+			NumMessages:   60,
 			NumExtensions: 0,
-			NumServices:   4,
+			NumServices:   6,
 		},
 		GoTypes:           file_curfew_v1_api_proto_goTypes,
 		DependencyIndexes: file_curfew_v1_api_proto_depIdxs,

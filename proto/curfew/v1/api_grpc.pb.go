@@ -614,9 +614,13 @@ var PolicyService_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	GrantService_CreateGrant_FullMethodName = "/curfew.v1.GrantService/CreateGrant"
-	GrantService_ListGrants_FullMethodName  = "/curfew.v1.GrantService/ListGrants"
-	GrantService_RevokeGrant_FullMethodName = "/curfew.v1.GrantService/RevokeGrant"
+	GrantService_CreateGrant_FullMethodName  = "/curfew.v1.GrantService/CreateGrant"
+	GrantService_ListGrants_FullMethodName   = "/curfew.v1.GrantService/ListGrants"
+	GrantService_GetGrant_FullMethodName     = "/curfew.v1.GrantService/GetGrant"
+	GrantService_ExtendGrant_FullMethodName  = "/curfew.v1.GrantService/ExtendGrant"
+	GrantService_RevokeGrant_FullMethodName  = "/curfew.v1.GrantService/RevokeGrant"
+	GrantService_RevokeGrants_FullMethodName = "/curfew.v1.GrantService/RevokeGrants"
+	GrantService_ReviewGrant_FullMethodName  = "/curfew.v1.GrantService/ReviewGrant"
 )
 
 // GrantServiceClient is the client API for GrantService service.
@@ -625,14 +629,28 @@ const (
 //
 // GrantService gives and takes roles of the policy for a time. Every call is itself an event of source "curfew".
 type GrantServiceClient interface {
-	// CreateGrant gives a role until an end. When it returns the grant is on disk.
-	// Errors: INVALID_ARGUMENT for an impossible time or name, ALREADY_EXISTS for a key that another grant was made under.
+	// CreateGrant gives a role until an end, without approval: for those whom the policy lets, or in an emergency. When it
+	// returns the grant is on disk.
+	// Errors: INVALID_ARGUMENT for an impossible time or name, ALREADY_EXISTS for a key that another grant was made under,
+	// PERMISSION_DENIED where the caller may only ask.
 	CreateGrant(ctx context.Context, in *CreateGrantRequest, opts ...grpc.CallOption) (*CreateGrantResponse, error)
 	// ListGrants returns grants, the soonest to end first.
 	ListGrants(ctx context.Context, in *ListGrantsRequest, opts ...grpc.CallOption) (*ListGrantsResponse, error)
-	// RevokeGrant ends a grant now. Revoking what has ended changes nothing and is no error.
+	// GetGrant returns one grant with its life.
+	// Errors: NOT_FOUND where there is none with that id.
+	GetGrant(ctx context.Context, in *GetGrantRequest, opts ...grpc.CallOption) (*GetGrantResponse, error)
+	// ExtendGrant moves a grant's end, or asks for it where the caller may only ask.
+	// Errors: FAILED_PRECONDITION for one that has ended or cannot be extended, INVALID_ARGUMENT beyond its maximum.
+	ExtendGrant(ctx context.Context, in *ExtendGrantRequest, opts ...grpc.CallOption) (*ExtendGrantResponse, error)
+	// RevokeGrant ends a grant now. Revoking what has ended changes nothing and is no error. When it returns the end is on
+	// disk; what it stands for at SaaS is taken from then on.
 	// Errors: NOT_FOUND where there is none with that id.
 	RevokeGrant(ctx context.Context, in *RevokeGrantRequest, opts ...grpc.CallOption) (*RevokeGrantResponse, error)
+	// RevokeGrants ends everything that somebody holds or has asked for.
+	RevokeGrants(ctx context.Context, in *RevokeGrantsRequest, opts ...grpc.CallOption) (*RevokeGrantsResponse, error)
+	// ReviewGrant records that a person looked at a grant that was taken in an emergency.
+	// Errors: FAILED_PRECONDITION for one that wants no look, or that the caller took themselves.
+	ReviewGrant(ctx context.Context, in *ReviewGrantRequest, opts ...grpc.CallOption) (*ReviewGrantResponse, error)
 }
 
 type grantServiceClient struct {
@@ -663,10 +681,50 @@ func (c *grantServiceClient) ListGrants(ctx context.Context, in *ListGrantsReque
 	return out, nil
 }
 
+func (c *grantServiceClient) GetGrant(ctx context.Context, in *GetGrantRequest, opts ...grpc.CallOption) (*GetGrantResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetGrantResponse)
+	err := c.cc.Invoke(ctx, GrantService_GetGrant_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *grantServiceClient) ExtendGrant(ctx context.Context, in *ExtendGrantRequest, opts ...grpc.CallOption) (*ExtendGrantResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExtendGrantResponse)
+	err := c.cc.Invoke(ctx, GrantService_ExtendGrant_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *grantServiceClient) RevokeGrant(ctx context.Context, in *RevokeGrantRequest, opts ...grpc.CallOption) (*RevokeGrantResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RevokeGrantResponse)
 	err := c.cc.Invoke(ctx, GrantService_RevokeGrant_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *grantServiceClient) RevokeGrants(ctx context.Context, in *RevokeGrantsRequest, opts ...grpc.CallOption) (*RevokeGrantsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RevokeGrantsResponse)
+	err := c.cc.Invoke(ctx, GrantService_RevokeGrants_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *grantServiceClient) ReviewGrant(ctx context.Context, in *ReviewGrantRequest, opts ...grpc.CallOption) (*ReviewGrantResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReviewGrantResponse)
+	err := c.cc.Invoke(ctx, GrantService_ReviewGrant_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -679,14 +737,28 @@ func (c *grantServiceClient) RevokeGrant(ctx context.Context, in *RevokeGrantReq
 //
 // GrantService gives and takes roles of the policy for a time. Every call is itself an event of source "curfew".
 type GrantServiceServer interface {
-	// CreateGrant gives a role until an end. When it returns the grant is on disk.
-	// Errors: INVALID_ARGUMENT for an impossible time or name, ALREADY_EXISTS for a key that another grant was made under.
+	// CreateGrant gives a role until an end, without approval: for those whom the policy lets, or in an emergency. When it
+	// returns the grant is on disk.
+	// Errors: INVALID_ARGUMENT for an impossible time or name, ALREADY_EXISTS for a key that another grant was made under,
+	// PERMISSION_DENIED where the caller may only ask.
 	CreateGrant(context.Context, *CreateGrantRequest) (*CreateGrantResponse, error)
 	// ListGrants returns grants, the soonest to end first.
 	ListGrants(context.Context, *ListGrantsRequest) (*ListGrantsResponse, error)
-	// RevokeGrant ends a grant now. Revoking what has ended changes nothing and is no error.
+	// GetGrant returns one grant with its life.
+	// Errors: NOT_FOUND where there is none with that id.
+	GetGrant(context.Context, *GetGrantRequest) (*GetGrantResponse, error)
+	// ExtendGrant moves a grant's end, or asks for it where the caller may only ask.
+	// Errors: FAILED_PRECONDITION for one that has ended or cannot be extended, INVALID_ARGUMENT beyond its maximum.
+	ExtendGrant(context.Context, *ExtendGrantRequest) (*ExtendGrantResponse, error)
+	// RevokeGrant ends a grant now. Revoking what has ended changes nothing and is no error. When it returns the end is on
+	// disk; what it stands for at SaaS is taken from then on.
 	// Errors: NOT_FOUND where there is none with that id.
 	RevokeGrant(context.Context, *RevokeGrantRequest) (*RevokeGrantResponse, error)
+	// RevokeGrants ends everything that somebody holds or has asked for.
+	RevokeGrants(context.Context, *RevokeGrantsRequest) (*RevokeGrantsResponse, error)
+	// ReviewGrant records that a person looked at a grant that was taken in an emergency.
+	// Errors: FAILED_PRECONDITION for one that wants no look, or that the caller took themselves.
+	ReviewGrant(context.Context, *ReviewGrantRequest) (*ReviewGrantResponse, error)
 	mustEmbedUnimplementedGrantServiceServer()
 }
 
@@ -703,8 +775,20 @@ func (UnimplementedGrantServiceServer) CreateGrant(context.Context, *CreateGrant
 func (UnimplementedGrantServiceServer) ListGrants(context.Context, *ListGrantsRequest) (*ListGrantsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListGrants not implemented")
 }
+func (UnimplementedGrantServiceServer) GetGrant(context.Context, *GetGrantRequest) (*GetGrantResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetGrant not implemented")
+}
+func (UnimplementedGrantServiceServer) ExtendGrant(context.Context, *ExtendGrantRequest) (*ExtendGrantResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExtendGrant not implemented")
+}
 func (UnimplementedGrantServiceServer) RevokeGrant(context.Context, *RevokeGrantRequest) (*RevokeGrantResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RevokeGrant not implemented")
+}
+func (UnimplementedGrantServiceServer) RevokeGrants(context.Context, *RevokeGrantsRequest) (*RevokeGrantsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevokeGrants not implemented")
+}
+func (UnimplementedGrantServiceServer) ReviewGrant(context.Context, *ReviewGrantRequest) (*ReviewGrantResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReviewGrant not implemented")
 }
 func (UnimplementedGrantServiceServer) mustEmbedUnimplementedGrantServiceServer() {}
 func (UnimplementedGrantServiceServer) testEmbeddedByValue()                      {}
@@ -763,6 +847,42 @@ func _GrantService_ListGrants_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _GrantService_GetGrant_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetGrantRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GrantServiceServer).GetGrant(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GrantService_GetGrant_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GrantServiceServer).GetGrant(ctx, req.(*GetGrantRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _GrantService_ExtendGrant_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExtendGrantRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GrantServiceServer).ExtendGrant(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GrantService_ExtendGrant_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GrantServiceServer).ExtendGrant(ctx, req.(*ExtendGrantRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _GrantService_RevokeGrant_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RevokeGrantRequest)
 	if err := dec(in); err != nil {
@@ -777,6 +897,42 @@ func _GrantService_RevokeGrant_Handler(srv interface{}, ctx context.Context, dec
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(GrantServiceServer).RevokeGrant(ctx, req.(*RevokeGrantRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _GrantService_RevokeGrants_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeGrantsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GrantServiceServer).RevokeGrants(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GrantService_RevokeGrants_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GrantServiceServer).RevokeGrants(ctx, req.(*RevokeGrantsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _GrantService_ReviewGrant_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReviewGrantRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GrantServiceServer).ReviewGrant(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GrantService_ReviewGrant_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GrantServiceServer).ReviewGrant(ctx, req.(*ReviewGrantRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -797,8 +953,498 @@ var GrantService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _GrantService_ListGrants_Handler,
 		},
 		{
+			MethodName: "GetGrant",
+			Handler:    _GrantService_GetGrant_Handler,
+		},
+		{
+			MethodName: "ExtendGrant",
+			Handler:    _GrantService_ExtendGrant_Handler,
+		},
+		{
 			MethodName: "RevokeGrant",
 			Handler:    _GrantService_RevokeGrant_Handler,
+		},
+		{
+			MethodName: "RevokeGrants",
+			Handler:    _GrantService_RevokeGrants_Handler,
+		},
+		{
+			MethodName: "ReviewGrant",
+			Handler:    _GrantService_ReviewGrant_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "curfew/v1/api.proto",
+}
+
+const (
+	RequestService_CreateRequest_FullMethodName  = "/curfew.v1.RequestService/CreateRequest"
+	RequestService_ListRequests_FullMethodName   = "/curfew.v1.RequestService/ListRequests"
+	RequestService_ApproveRequest_FullMethodName = "/curfew.v1.RequestService/ApproveRequest"
+	RequestService_DenyRequest_FullMethodName    = "/curfew.v1.RequestService/DenyRequest"
+	RequestService_CancelRequest_FullMethodName  = "/curfew.v1.RequestService/CancelRequest"
+)
+
+// RequestServiceClient is the client API for RequestService service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// RequestService is asking for a role, and answering. A request is a grant that is not approved: it keeps its id. Every
+// call is itself an event of source "curfew".
+type RequestServiceClient interface {
+	// CreateRequest asks for a role. Where a rule of the policy answers it, it is approved when the call returns.
+	// Errors: as CreateGrant.
+	CreateRequest(ctx context.Context, in *CreateRequestRequest, opts ...grpc.CallOption) (*CreateRequestResponse, error)
+	// ListRequests returns requests, and extensions asked for, the first to expire first.
+	ListRequests(ctx context.Context, in *ListRequestsRequest, opts ...grpc.CallOption) (*ListRequestsResponse, error)
+	// ApproveRequest says yes to a request, or to an extension. The grant is approved once as many persons as it needs said
+	// so; the same person counts once.
+	// Errors: PERMISSION_DENIED for one's own request, ABORTED where the request is not the one that was seen,
+	// FAILED_PRECONDITION where it is answered or has expired.
+	ApproveRequest(ctx context.Context, in *ApproveRequestRequest, opts ...grpc.CallOption) (*ApproveRequestResponse, error)
+	// DenyRequest says no: one no is enough.
+	// Errors: as ApproveRequest.
+	DenyRequest(ctx context.Context, in *DenyRequestRequest, opts ...grpc.CallOption) (*DenyRequestResponse, error)
+	// CancelRequest withdraws one's own request.
+	// Errors: as ApproveRequest.
+	CancelRequest(ctx context.Context, in *CancelRequestRequest, opts ...grpc.CallOption) (*CancelRequestResponse, error)
+}
+
+type requestServiceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewRequestServiceClient(cc grpc.ClientConnInterface) RequestServiceClient {
+	return &requestServiceClient{cc}
+}
+
+func (c *requestServiceClient) CreateRequest(ctx context.Context, in *CreateRequestRequest, opts ...grpc.CallOption) (*CreateRequestResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateRequestResponse)
+	err := c.cc.Invoke(ctx, RequestService_CreateRequest_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *requestServiceClient) ListRequests(ctx context.Context, in *ListRequestsRequest, opts ...grpc.CallOption) (*ListRequestsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRequestsResponse)
+	err := c.cc.Invoke(ctx, RequestService_ListRequests_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *requestServiceClient) ApproveRequest(ctx context.Context, in *ApproveRequestRequest, opts ...grpc.CallOption) (*ApproveRequestResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ApproveRequestResponse)
+	err := c.cc.Invoke(ctx, RequestService_ApproveRequest_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *requestServiceClient) DenyRequest(ctx context.Context, in *DenyRequestRequest, opts ...grpc.CallOption) (*DenyRequestResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DenyRequestResponse)
+	err := c.cc.Invoke(ctx, RequestService_DenyRequest_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *requestServiceClient) CancelRequest(ctx context.Context, in *CancelRequestRequest, opts ...grpc.CallOption) (*CancelRequestResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CancelRequestResponse)
+	err := c.cc.Invoke(ctx, RequestService_CancelRequest_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RequestServiceServer is the server API for RequestService service.
+// All implementations must embed UnimplementedRequestServiceServer
+// for forward compatibility.
+//
+// RequestService is asking for a role, and answering. A request is a grant that is not approved: it keeps its id. Every
+// call is itself an event of source "curfew".
+type RequestServiceServer interface {
+	// CreateRequest asks for a role. Where a rule of the policy answers it, it is approved when the call returns.
+	// Errors: as CreateGrant.
+	CreateRequest(context.Context, *CreateRequestRequest) (*CreateRequestResponse, error)
+	// ListRequests returns requests, and extensions asked for, the first to expire first.
+	ListRequests(context.Context, *ListRequestsRequest) (*ListRequestsResponse, error)
+	// ApproveRequest says yes to a request, or to an extension. The grant is approved once as many persons as it needs said
+	// so; the same person counts once.
+	// Errors: PERMISSION_DENIED for one's own request, ABORTED where the request is not the one that was seen,
+	// FAILED_PRECONDITION where it is answered or has expired.
+	ApproveRequest(context.Context, *ApproveRequestRequest) (*ApproveRequestResponse, error)
+	// DenyRequest says no: one no is enough.
+	// Errors: as ApproveRequest.
+	DenyRequest(context.Context, *DenyRequestRequest) (*DenyRequestResponse, error)
+	// CancelRequest withdraws one's own request.
+	// Errors: as ApproveRequest.
+	CancelRequest(context.Context, *CancelRequestRequest) (*CancelRequestResponse, error)
+	mustEmbedUnimplementedRequestServiceServer()
+}
+
+// UnimplementedRequestServiceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedRequestServiceServer struct{}
+
+func (UnimplementedRequestServiceServer) CreateRequest(context.Context, *CreateRequestRequest) (*CreateRequestResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateRequest not implemented")
+}
+func (UnimplementedRequestServiceServer) ListRequests(context.Context, *ListRequestsRequest) (*ListRequestsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRequests not implemented")
+}
+func (UnimplementedRequestServiceServer) ApproveRequest(context.Context, *ApproveRequestRequest) (*ApproveRequestResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ApproveRequest not implemented")
+}
+func (UnimplementedRequestServiceServer) DenyRequest(context.Context, *DenyRequestRequest) (*DenyRequestResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DenyRequest not implemented")
+}
+func (UnimplementedRequestServiceServer) CancelRequest(context.Context, *CancelRequestRequest) (*CancelRequestResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CancelRequest not implemented")
+}
+func (UnimplementedRequestServiceServer) mustEmbedUnimplementedRequestServiceServer() {}
+func (UnimplementedRequestServiceServer) testEmbeddedByValue()                        {}
+
+// UnsafeRequestServiceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to RequestServiceServer will
+// result in compilation errors.
+type UnsafeRequestServiceServer interface {
+	mustEmbedUnimplementedRequestServiceServer()
+}
+
+func RegisterRequestServiceServer(s grpc.ServiceRegistrar, srv RequestServiceServer) {
+	// If the following call panics, it indicates UnimplementedRequestServiceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&RequestService_ServiceDesc, srv)
+}
+
+func _RequestService_CreateRequest_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateRequestRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RequestServiceServer).CreateRequest(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RequestService_CreateRequest_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RequestServiceServer).CreateRequest(ctx, req.(*CreateRequestRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RequestService_ListRequests_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRequestsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RequestServiceServer).ListRequests(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RequestService_ListRequests_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RequestServiceServer).ListRequests(ctx, req.(*ListRequestsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RequestService_ApproveRequest_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ApproveRequestRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RequestServiceServer).ApproveRequest(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RequestService_ApproveRequest_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RequestServiceServer).ApproveRequest(ctx, req.(*ApproveRequestRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RequestService_DenyRequest_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DenyRequestRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RequestServiceServer).DenyRequest(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RequestService_DenyRequest_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RequestServiceServer).DenyRequest(ctx, req.(*DenyRequestRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RequestService_CancelRequest_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelRequestRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RequestServiceServer).CancelRequest(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RequestService_CancelRequest_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RequestServiceServer).CancelRequest(ctx, req.(*CancelRequestRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// RequestService_ServiceDesc is the grpc.ServiceDesc for RequestService service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var RequestService_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "curfew.v1.RequestService",
+	HandlerType: (*RequestServiceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "CreateRequest",
+			Handler:    _RequestService_CreateRequest_Handler,
+		},
+		{
+			MethodName: "ListRequests",
+			Handler:    _RequestService_ListRequests_Handler,
+		},
+		{
+			MethodName: "ApproveRequest",
+			Handler:    _RequestService_ApproveRequest_Handler,
+		},
+		{
+			MethodName: "DenyRequest",
+			Handler:    _RequestService_DenyRequest_Handler,
+		},
+		{
+			MethodName: "CancelRequest",
+			Handler:    _RequestService_CancelRequest_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "curfew/v1/api.proto",
+}
+
+const (
+	TokenService_CreateToken_FullMethodName = "/curfew.v1.TokenService/CreateToken"
+	TokenService_ListTokens_FullMethodName  = "/curfew.v1.TokenService/ListTokens"
+	TokenService_EndToken_FullMethodName    = "/curfew.v1.TokenService/EndToken"
+)
+
+// TokenServiceClient is the client API for TokenService service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// TokenService hands out what callers prove themselves with. Every call is itself an event of source "curfew".
+type TokenServiceClient interface {
+	// CreateToken makes a token for a person or a service. Its secret is in the answer and nowhere else.
+	// Errors: INVALID_ARGUMENT for somebody unknown or an impossible end.
+	CreateToken(ctx context.Context, in *CreateTokenRequest, opts ...grpc.CallOption) (*CreateTokenResponse, error)
+	// ListTokens returns the tokens, the newest first.
+	ListTokens(ctx context.Context, in *ListTokensRequest, opts ...grpc.CallOption) (*ListTokensResponse, error)
+	// EndToken makes a token worth nothing, at once on every replica that hears of it, within a second.
+	// Errors: NOT_FOUND where there is none with that id.
+	EndToken(ctx context.Context, in *EndTokenRequest, opts ...grpc.CallOption) (*EndTokenResponse, error)
+}
+
+type tokenServiceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewTokenServiceClient(cc grpc.ClientConnInterface) TokenServiceClient {
+	return &tokenServiceClient{cc}
+}
+
+func (c *tokenServiceClient) CreateToken(ctx context.Context, in *CreateTokenRequest, opts ...grpc.CallOption) (*CreateTokenResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateTokenResponse)
+	err := c.cc.Invoke(ctx, TokenService_CreateToken_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tokenServiceClient) ListTokens(ctx context.Context, in *ListTokensRequest, opts ...grpc.CallOption) (*ListTokensResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListTokensResponse)
+	err := c.cc.Invoke(ctx, TokenService_ListTokens_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tokenServiceClient) EndToken(ctx context.Context, in *EndTokenRequest, opts ...grpc.CallOption) (*EndTokenResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EndTokenResponse)
+	err := c.cc.Invoke(ctx, TokenService_EndToken_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// TokenServiceServer is the server API for TokenService service.
+// All implementations must embed UnimplementedTokenServiceServer
+// for forward compatibility.
+//
+// TokenService hands out what callers prove themselves with. Every call is itself an event of source "curfew".
+type TokenServiceServer interface {
+	// CreateToken makes a token for a person or a service. Its secret is in the answer and nowhere else.
+	// Errors: INVALID_ARGUMENT for somebody unknown or an impossible end.
+	CreateToken(context.Context, *CreateTokenRequest) (*CreateTokenResponse, error)
+	// ListTokens returns the tokens, the newest first.
+	ListTokens(context.Context, *ListTokensRequest) (*ListTokensResponse, error)
+	// EndToken makes a token worth nothing, at once on every replica that hears of it, within a second.
+	// Errors: NOT_FOUND where there is none with that id.
+	EndToken(context.Context, *EndTokenRequest) (*EndTokenResponse, error)
+	mustEmbedUnimplementedTokenServiceServer()
+}
+
+// UnimplementedTokenServiceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedTokenServiceServer struct{}
+
+func (UnimplementedTokenServiceServer) CreateToken(context.Context, *CreateTokenRequest) (*CreateTokenResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateToken not implemented")
+}
+func (UnimplementedTokenServiceServer) ListTokens(context.Context, *ListTokensRequest) (*ListTokensResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListTokens not implemented")
+}
+func (UnimplementedTokenServiceServer) EndToken(context.Context, *EndTokenRequest) (*EndTokenResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EndToken not implemented")
+}
+func (UnimplementedTokenServiceServer) mustEmbedUnimplementedTokenServiceServer() {}
+func (UnimplementedTokenServiceServer) testEmbeddedByValue()                      {}
+
+// UnsafeTokenServiceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to TokenServiceServer will
+// result in compilation errors.
+type UnsafeTokenServiceServer interface {
+	mustEmbedUnimplementedTokenServiceServer()
+}
+
+func RegisterTokenServiceServer(s grpc.ServiceRegistrar, srv TokenServiceServer) {
+	// If the following call panics, it indicates UnimplementedTokenServiceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&TokenService_ServiceDesc, srv)
+}
+
+func _TokenService_CreateToken_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateTokenRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TokenServiceServer).CreateToken(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TokenService_CreateToken_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TokenServiceServer).CreateToken(ctx, req.(*CreateTokenRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TokenService_ListTokens_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListTokensRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TokenServiceServer).ListTokens(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TokenService_ListTokens_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TokenServiceServer).ListTokens(ctx, req.(*ListTokensRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TokenService_EndToken_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EndTokenRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TokenServiceServer).EndToken(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TokenService_EndToken_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TokenServiceServer).EndToken(ctx, req.(*EndTokenRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// TokenService_ServiceDesc is the grpc.ServiceDesc for TokenService service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var TokenService_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "curfew.v1.TokenService",
+	HandlerType: (*TokenServiceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "CreateToken",
+			Handler:    _TokenService_CreateToken_Handler,
+		},
+		{
+			MethodName: "ListTokens",
+			Handler:    _TokenService_ListTokens_Handler,
+		},
+		{
+			MethodName: "EndToken",
+			Handler:    _TokenService_EndToken_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

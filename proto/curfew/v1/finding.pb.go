@@ -116,7 +116,9 @@ type Finding struct {
 	// When what it is about happened; absent where unknown. OCSF finding_info.first_seen_time.
 	Time *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=time,proto3" json:"time,omitempty"`
 	// Format of the stored record; 1.
-	Format        uint32 `protobuf:"varint,12,opt,name=format,proto3" json:"format,omitempty"`
+	Format uint32 `protobuf:"varint,12,opt,name=format,proto3" json:"format,omitempty"`
+	// The grant it is about; "" where none is.
+	GrantId       string `protobuf:"bytes,13,opt,name=grant_id,json=grantId,proto3" json:"grant_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -235,11 +237,18 @@ func (x *Finding) GetFormat() uint32 {
 	return 0
 }
 
+func (x *Finding) GetGrantId() string {
+	if x != nil {
+		return x.GrantId
+	}
+	return ""
+}
+
 var File_curfew_v1_finding_proto protoreflect.FileDescriptor
 
 const file_curfew_v1_finding_proto_rawDesc = "" +
 	"\n" +
-	"\x17curfew/v1/finding.proto\x12\tcurfew.v1\x1a\x18curfew/v1/decision.proto\x1a\x15curfew/v1/event.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8a\x03\n" +
+	"\x17curfew/v1/finding.proto\x12\tcurfew.v1\x1a\x18curfew/v1/decision.proto\x1a\x15curfew/v1/event.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa5\x03\n" +
 	"\aFinding\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1c\n" +
@@ -254,7 +263,8 @@ const file_curfew_v1_finding_proto_rawDesc = "" +
 	"\bcontrols\x18\n" +
 	" \x03(\tR\bcontrols\x12.\n" +
 	"\x04time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
-	"\x06format\x18\f \x01(\rR\x06format*\x91\x01\n" +
+	"\x06format\x18\f \x01(\rR\x06format\x12\x19\n" +
+	"\bgrant_id\x18\r \x01(\tR\agrantId*\x91\x01\n" +
 	"\bSeverity\x12\x18\n" +
 	"\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16SEVERITY_INFORMATIONAL\x10\x01\x12\x10\n" +

@@ -12,6 +12,7 @@ package curfewv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -114,7 +115,159 @@ func (GrantState) EnumDescriptor() ([]byte, []int) {
 	return file_curfew_v1_grant_proto_rawDescGZIP(), []int{0}
 }
 
-// Grant is a privilege with an end (NIST SP 800-53 AC-2(2)): the fold of its steps.
+// PrivilegeStage is how far giving or taking one privilege is. What is done at the vendor comes after the stage that
+// announces it is stored, and before the stage that reports it.
+type PrivilegeStage int32
+
+const (
+	// Nothing was done yet.
+	PrivilegeStage_PRIVILEGE_STAGE_UNSPECIFIED PrivilegeStage = 0
+	// What was there before is recorded; it may have been given since.
+	PrivilegeStage_PRIVILEGE_STAGE_GIVING PrivilegeStage = 1
+	// The vendor showed it.
+	PrivilegeStage_PRIVILEGE_STAGE_HELD PrivilegeStage = 2
+	// It is to be taken; it may have been.
+	PrivilegeStage_PRIVILEGE_STAGE_TAKING PrivilegeStage = 3
+	// The vendor accepted the revocation, and has not been seen without it since.
+	PrivilegeStage_PRIVILEGE_STAGE_TAKEN PrivilegeStage = 4
+	// The vendor, asked again, no longer showed it, or showed what was there before.
+	PrivilegeStage_PRIVILEGE_STAGE_GONE PrivilegeStage = 5
+	// Another grant wants it: whichever ends last takes it.
+	PrivilegeStage_PRIVILEGE_STAGE_LEFT PrivilegeStage = 6
+	// The vendor said that it cannot be given, and does not show it.
+	PrivilegeStage_PRIVILEGE_STAGE_REFUSED PrivilegeStage = 7
+)
+
+// Enum value maps for PrivilegeStage.
+var (
+	PrivilegeStage_name = map[int32]string{
+		0: "PRIVILEGE_STAGE_UNSPECIFIED",
+		1: "PRIVILEGE_STAGE_GIVING",
+		2: "PRIVILEGE_STAGE_HELD",
+		3: "PRIVILEGE_STAGE_TAKING",
+		4: "PRIVILEGE_STAGE_TAKEN",
+		5: "PRIVILEGE_STAGE_GONE",
+		6: "PRIVILEGE_STAGE_LEFT",
+		7: "PRIVILEGE_STAGE_REFUSED",
+	}
+	PrivilegeStage_value = map[string]int32{
+		"PRIVILEGE_STAGE_UNSPECIFIED": 0,
+		"PRIVILEGE_STAGE_GIVING":      1,
+		"PRIVILEGE_STAGE_HELD":        2,
+		"PRIVILEGE_STAGE_TAKING":      3,
+		"PRIVILEGE_STAGE_TAKEN":       4,
+		"PRIVILEGE_STAGE_GONE":        5,
+		"PRIVILEGE_STAGE_LEFT":        6,
+		"PRIVILEGE_STAGE_REFUSED":     7,
+	}
+)
+
+func (x PrivilegeStage) Enum() *PrivilegeStage {
+	p := new(PrivilegeStage)
+	*p = x
+	return p
+}
+
+func (x PrivilegeStage) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PrivilegeStage) Descriptor() protoreflect.EnumDescriptor {
+	return file_curfew_v1_grant_proto_enumTypes[1].Descriptor()
+}
+
+func (PrivilegeStage) Type() protoreflect.EnumType {
+	return &file_curfew_v1_grant_proto_enumTypes[1]
+}
+
+func (x PrivilegeStage) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PrivilegeStage.Descriptor instead.
+func (PrivilegeStage) EnumDescriptor() ([]byte, []int) {
+	return file_curfew_v1_grant_proto_rawDescGZIP(), []int{1}
+}
+
+// NoticeKind is what people are told of a grant.
+type NoticeKind int32
+
+const (
+	// Never stored.
+	NoticeKind_NOTICE_KIND_UNSPECIFIED NoticeKind = 0
+	// To those who may approve: somebody asks.
+	NoticeKind_NOTICE_KIND_REQUESTED NoticeKind = 1
+	// To the holder: it was approved, or denied, cancelled, or nobody answered.
+	NoticeKind_NOTICE_KIND_ANSWERED NoticeKind = 2
+	// To the holder: it is in force, until when, and what outlives it.
+	NoticeKind_NOTICE_KIND_ACTIVE NoticeKind = 3
+	// To the holder: it ends soon.
+	NoticeKind_NOTICE_KIND_ENDING NoticeKind = 4
+	// To the holder and those who approved: it ended, and what outlives it.
+	NoticeKind_NOTICE_KIND_ENDED NoticeKind = 5
+	// To its owner: something has to be done by hand.
+	NoticeKind_NOTICE_KIND_TASK NoticeKind = 6
+	// To those who may approve: somebody took it in an emergency, and it wants a look.
+	NoticeKind_NOTICE_KIND_BREAK_GLASS NoticeKind = 7
+	// To those who may approve: more time is asked for.
+	NoticeKind_NOTICE_KIND_EXTENSION NoticeKind = 8
+)
+
+// Enum value maps for NoticeKind.
+var (
+	NoticeKind_name = map[int32]string{
+		0: "NOTICE_KIND_UNSPECIFIED",
+		1: "NOTICE_KIND_REQUESTED",
+		2: "NOTICE_KIND_ANSWERED",
+		3: "NOTICE_KIND_ACTIVE",
+		4: "NOTICE_KIND_ENDING",
+		5: "NOTICE_KIND_ENDED",
+		6: "NOTICE_KIND_TASK",
+		7: "NOTICE_KIND_BREAK_GLASS",
+		8: "NOTICE_KIND_EXTENSION",
+	}
+	NoticeKind_value = map[string]int32{
+		"NOTICE_KIND_UNSPECIFIED": 0,
+		"NOTICE_KIND_REQUESTED":   1,
+		"NOTICE_KIND_ANSWERED":    2,
+		"NOTICE_KIND_ACTIVE":      3,
+		"NOTICE_KIND_ENDING":      4,
+		"NOTICE_KIND_ENDED":       5,
+		"NOTICE_KIND_TASK":        6,
+		"NOTICE_KIND_BREAK_GLASS": 7,
+		"NOTICE_KIND_EXTENSION":   8,
+	}
+)
+
+func (x NoticeKind) Enum() *NoticeKind {
+	p := new(NoticeKind)
+	*p = x
+	return p
+}
+
+func (x NoticeKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (NoticeKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_curfew_v1_grant_proto_enumTypes[2].Descriptor()
+}
+
+func (NoticeKind) Type() protoreflect.EnumType {
+	return &file_curfew_v1_grant_proto_enumTypes[2]
+}
+
+func (x NoticeKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use NoticeKind.Descriptor instead.
+func (NoticeKind) EnumDescriptor() ([]byte, []int) {
+	return file_curfew_v1_grant_proto_rawDescGZIP(), []int{2}
+}
+
+// Grant is a privilege with an end (NIST SP 800-53 AC-2(2)): the fold of its steps. It holds all that is needed to end it:
+// whatever it was made from may be gone by then.
 type Grant struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Chosen when it was made; the last part of its subject.
@@ -127,19 +280,55 @@ type Grant struct {
 	Role string `protobuf:"bytes,4,opt,name=role,proto3" json:"role,omitempty"`
 	// Where it stands.
 	State GrantState `protobuf:"varint,5,opt,name=state,proto3,enum=curfew.v1.GrantState" json:"state,omitempty"`
-	// When it begins.
+	// When it begins. Of a request: when it is to begin; absent = when it is approved.
 	From *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=from,proto3" json:"from,omitempty"`
-	// When it ends. Always set: a grant without an end does not exist.
+	// When it ends. Always set once it is approved: a grant without an end does not exist. Where duration is set, it moves
+	// with the activation.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	// Who made it.
+	// Who made it or asked for it: a subject.
 	Author string `protobuf:"bytes,8,opt,name=author,proto3" json:"author,omitempty"`
 	// Why.
 	Reason string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Ticket in another system, if any.
 	Ticket string `protobuf:"bytes,10,opt,name=ticket,proto3" json:"ticket,omitempty"`
-	// When it stopped counting; absent while it has not. As stored only where that was before expires_at; in an answer it is
-	// expires_at once that has passed.
-	EndedAt       *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	// When it stopped counting; absent while it has not. As stored only where that was before expires_at, or when it was
+	// ended; in an answer it is expires_at once that has passed.
+	EndedAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	// How long it lasts, counted from its activation; absent where its end was named.
+	Duration *durationpb.Duration `protobuf:"bytes,12,opt,name=duration,proto3" json:"duration,omitempty"`
+	// What it stands for at SaaS; empty = it counts in Curfew's own policy alone.
+	Privileges []*HeldPrivilege `protobuf:"bytes,13,rep,name=privileges,proto3" json:"privileges,omitempty"`
+	// Who said yes, in order.
+	Approvals []*Approval `protobuf:"bytes,14,rep,name=approvals,proto3" json:"approvals,omitempty"`
+	// How many persons have to say yes.
+	ApprovalsNeeded uint32 `protobuf:"varint,15,opt,name=approvals_needed,json=approvalsNeeded,proto3" json:"approvals_needed,omitempty"`
+	// Until when a request waits for its answer.
+	AnswerBy *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=answer_by,json=answerBy,proto3" json:"answer_by,omitempty"`
+	// Whether it was taken without approval, in an emergency.
+	BreakGlass bool `protobuf:"varint,17,opt,name=break_glass,json=breakGlass,proto3" json:"break_glass,omitempty"`
+	// The longest it may last in all, extensions included, by the policy it was made under.
+	Longest *durationpb.Duration `protobuf:"bytes,18,opt,name=longest,proto3" json:"longest,omitempty"`
+	// An extension that is asked for and not answered.
+	Extension *Extension `protobuf:"bytes,19,opt,name=extension,proto3" json:"extension,omitempty"`
+	// How long before the end its holder is reminded; absent = not at all.
+	RemindBefore *durationpb.Duration `protobuf:"bytes,20,opt,name=remind_before,json=remindBefore,proto3" json:"remind_before,omitempty"`
+	// Whether its holder may ask for an extension.
+	Extensible bool `protobuf:"varint,21,opt,name=extensible,proto3" json:"extensible,omitempty"`
+	// Who may say yes and is told: persons, as far as they were known when it was made.
+	Approvers []string `protobuf:"bytes,22,rep,name=approvers,proto3" json:"approvers,omitempty"`
+	// The person who does by hand what no API can; "" = none was named.
+	Owner string `protobuf:"bytes,23,opt,name=owner,proto3" json:"owner,omitempty"`
+	// What people have been told of it.
+	Told []NoticeKind `protobuf:"varint,24,rep,packed,name=told,proto3,enum=curfew.v1.NoticeKind" json:"told,omitempty"`
+	// How often people were called because it was not taken in time.
+	Pages uint32 `protobuf:"varint,25,opt,name=pages,proto3" json:"pages,omitempty"`
+	// Until when a person has to look at it afterwards; absent = nobody has to.
+	ReviewBy *timestamppb.Timestamp `protobuf:"bytes,26,opt,name=review_by,json=reviewBy,proto3" json:"review_by,omitempty"`
+	// What whoever looked at it said.
+	Review *Approval `protobuf:"bytes,27,opt,name=review,proto3" json:"review,omitempty"`
+	// In an answer: SHA-256, in hexadecimal, of what is asked for. An approval names it, so that nobody approves what they
+	// have not seen.
+	Digest        string `protobuf:"bytes,28,opt,name=digest,proto3" json:"digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -251,6 +440,561 @@ func (x *Grant) GetEndedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Grant) GetDuration() *durationpb.Duration {
+	if x != nil {
+		return x.Duration
+	}
+	return nil
+}
+
+func (x *Grant) GetPrivileges() []*HeldPrivilege {
+	if x != nil {
+		return x.Privileges
+	}
+	return nil
+}
+
+func (x *Grant) GetApprovals() []*Approval {
+	if x != nil {
+		return x.Approvals
+	}
+	return nil
+}
+
+func (x *Grant) GetApprovalsNeeded() uint32 {
+	if x != nil {
+		return x.ApprovalsNeeded
+	}
+	return 0
+}
+
+func (x *Grant) GetAnswerBy() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AnswerBy
+	}
+	return nil
+}
+
+func (x *Grant) GetBreakGlass() bool {
+	if x != nil {
+		return x.BreakGlass
+	}
+	return false
+}
+
+func (x *Grant) GetLongest() *durationpb.Duration {
+	if x != nil {
+		return x.Longest
+	}
+	return nil
+}
+
+func (x *Grant) GetExtension() *Extension {
+	if x != nil {
+		return x.Extension
+	}
+	return nil
+}
+
+func (x *Grant) GetRemindBefore() *durationpb.Duration {
+	if x != nil {
+		return x.RemindBefore
+	}
+	return nil
+}
+
+func (x *Grant) GetExtensible() bool {
+	if x != nil {
+		return x.Extensible
+	}
+	return false
+}
+
+func (x *Grant) GetApprovers() []string {
+	if x != nil {
+		return x.Approvers
+	}
+	return nil
+}
+
+func (x *Grant) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *Grant) GetTold() []NoticeKind {
+	if x != nil {
+		return x.Told
+	}
+	return nil
+}
+
+func (x *Grant) GetPages() uint32 {
+	if x != nil {
+		return x.Pages
+	}
+	return 0
+}
+
+func (x *Grant) GetReviewBy() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ReviewBy
+	}
+	return nil
+}
+
+func (x *Grant) GetReview() *Approval {
+	if x != nil {
+		return x.Review
+	}
+	return nil
+}
+
+func (x *Grant) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+// Approval is one person's answer.
+type Approval struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who: a subject. "rule:<name>" where a rule of the policy answered.
+	Author string `protobuf:"bytes,1,opt,name=author,proto3" json:"author,omitempty"`
+	// When, by Curfew's clock.
+	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	// What they said.
+	Comment string `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
+	// Digest of what they said it of.
+	Digest        string `protobuf:"bytes,4,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Approval) Reset() {
+	*x = Approval{}
+	mi := &file_curfew_v1_grant_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Approval) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Approval) ProtoMessage() {}
+
+func (x *Approval) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_grant_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Approval.ProtoReflect.Descriptor instead.
+func (*Approval) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_grant_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Approval) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *Approval) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Approval) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+func (x *Approval) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+// Extension is more time for a grant, counted from its end.
+type Extension struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How much more.
+	By *durationpb.Duration `protobuf:"bytes,1,opt,name=by,proto3" json:"by,omitempty"`
+	// Who asked: a subject.
+	Author string `protobuf:"bytes,2,opt,name=author,proto3" json:"author,omitempty"`
+	// Why.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Until when it waits for its answer.
+	AnswerBy *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=answer_by,json=answerBy,proto3" json:"answer_by,omitempty"`
+	// Who said yes, in order.
+	Approvals     []*Approval `protobuf:"bytes,5,rep,name=approvals,proto3" json:"approvals,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Extension) Reset() {
+	*x = Extension{}
+	mi := &file_curfew_v1_grant_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Extension) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Extension) ProtoMessage() {}
+
+func (x *Extension) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_grant_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Extension.ProtoReflect.Descriptor instead.
+func (*Extension) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_grant_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Extension) GetBy() *durationpb.Duration {
+	if x != nil {
+		return x.By
+	}
+	return nil
+}
+
+func (x *Extension) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *Extension) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Extension) GetAnswerBy() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AnswerBy
+	}
+	return nil
+}
+
+func (x *Extension) GetApprovals() []*Approval {
+	if x != nil {
+		return x.Approvals
+	}
+	return nil
+}
+
+// HeldPrivilege is one privilege of a grant, with what was done about it: when it is gone, the receipt.
+type HeldPrivilege struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is held.
+	Privilege *Privilege `protobuf:"bytes,1,opt,name=privilege,proto3" json:"privilege,omitempty"`
+	// How far it is.
+	Stage PrivilegeStage `protobuf:"varint,2,opt,name=stage,proto3,enum=curfew.v1.PrivilegeStage" json:"stage,omitempty"`
+	// What the vendor showed before any grant gave it: what is put back at the end.
+	Prior *PrivilegeState `protobuf:"bytes,3,opt,name=prior,proto3" json:"prior,omitempty"`
+	// The collector that acts on it, unlike any other; no other does until claimed has passed by a minute.
+	Actor string `protobuf:"bytes,4,opt,name=actor,proto3" json:"actor,omitempty"`
+	// When it began to.
+	Claimed *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=claimed,proto3" json:"claimed,omitempty"`
+	// When the vendor first showed it as given.
+	Seen *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=seen,proto3" json:"seen,omitempty"`
+	// When the vendor first accepted the revocation.
+	Called *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=called,proto3" json:"called,omitempty"`
+	// When the vendor first no longer showed it, of the reads in a row that count.
+	Gone *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=gone,proto3" json:"gone,omitempty"`
+	// The newest calls, each as "DELETE /path: 204".
+	Calls []string `protobuf:"bytes,9,rep,name=calls,proto3" json:"calls,omitempty"`
+	// The reads that showed the outcome, each as "GET /path: 404".
+	Reads []string `protobuf:"bytes,10,rep,name=reads,proto3" json:"reads,omitempty"`
+	// What outlives the end, such as "access tokens: up to 1 h".
+	Residual string `protobuf:"bytes,11,opt,name=residual,proto3" json:"residual,omitempty"`
+	// What came of ending sessions and tokens; "" = nothing was tried yet.
+	Sessions string `protobuf:"bytes,12,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	// What a person has to do, as no API can.
+	Task string `protobuf:"bytes,13,opt,name=task,proto3" json:"task,omitempty"`
+	// Where they do it.
+	Link string `protobuf:"bytes,14,opt,name=link,proto3" json:"link,omitempty"`
+	// How often the vendor was asked to take it.
+	Attempts uint32 `protobuf:"varint,15,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// What keeps it from going on; "" = nothing does.
+	Trouble string `protobuf:"bytes,16,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	// Whether sessions and tokens are left alone at the end.
+	KeepSessions  bool `protobuf:"varint,17,opt,name=keep_sessions,json=keepSessions,proto3" json:"keep_sessions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeldPrivilege) Reset() {
+	*x = HeldPrivilege{}
+	mi := &file_curfew_v1_grant_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeldPrivilege) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeldPrivilege) ProtoMessage() {}
+
+func (x *HeldPrivilege) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_grant_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeldPrivilege.ProtoReflect.Descriptor instead.
+func (*HeldPrivilege) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_grant_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *HeldPrivilege) GetPrivilege() *Privilege {
+	if x != nil {
+		return x.Privilege
+	}
+	return nil
+}
+
+func (x *HeldPrivilege) GetStage() PrivilegeStage {
+	if x != nil {
+		return x.Stage
+	}
+	return PrivilegeStage_PRIVILEGE_STAGE_UNSPECIFIED
+}
+
+func (x *HeldPrivilege) GetPrior() *PrivilegeState {
+	if x != nil {
+		return x.Prior
+	}
+	return nil
+}
+
+func (x *HeldPrivilege) GetActor() string {
+	if x != nil {
+		return x.Actor
+	}
+	return ""
+}
+
+func (x *HeldPrivilege) GetClaimed() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Claimed
+	}
+	return nil
+}
+
+func (x *HeldPrivilege) GetSeen() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
+func (x *HeldPrivilege) GetCalled() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Called
+	}
+	return nil
+}
+
+func (x *HeldPrivilege) GetGone() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Gone
+	}
+	return nil
+}
+
+func (x *HeldPrivilege) GetCalls() []string {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+func (x *HeldPrivilege) GetReads() []string {
+	if x != nil {
+		return x.Reads
+	}
+	return nil
+}
+
+func (x *HeldPrivilege) GetResidual() string {
+	if x != nil {
+		return x.Residual
+	}
+	return ""
+}
+
+func (x *HeldPrivilege) GetSessions() string {
+	if x != nil {
+		return x.Sessions
+	}
+	return ""
+}
+
+func (x *HeldPrivilege) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+func (x *HeldPrivilege) GetLink() string {
+	if x != nil {
+		return x.Link
+	}
+	return ""
+}
+
+func (x *HeldPrivilege) GetAttempts() uint32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *HeldPrivilege) GetTrouble() string {
+	if x != nil {
+		return x.Trouble
+	}
+	return ""
+}
+
+func (x *HeldPrivilege) GetKeepSessions() bool {
+	if x != nil {
+		return x.KeepSessions
+	}
+	return false
+}
+
+// Notice is what one or more people are told of a grant.
+type Notice struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The same notice has the same id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The tenant it is in.
+	Tenant string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// What about.
+	Kind NoticeKind `protobuf:"varint,3,opt,name=kind,proto3,enum=curfew.v1.NoticeKind" json:"kind,omitempty"`
+	// The grant as it stands.
+	Grant *Grant `protobuf:"bytes,4,opt,name=grant,proto3" json:"grant,omitempty"`
+	// Whom: persons.
+	To []string `protobuf:"bytes,5,rep,name=to,proto3" json:"to,omitempty"`
+	// What, in one line or a few.
+	Text          string `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Notice) Reset() {
+	*x = Notice{}
+	mi := &file_curfew_v1_grant_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Notice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Notice) ProtoMessage() {}
+
+func (x *Notice) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_grant_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Notice.ProtoReflect.Descriptor instead.
+func (*Notice) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_grant_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Notice) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Notice) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Notice) GetKind() NoticeKind {
+	if x != nil {
+		return x.Kind
+	}
+	return NoticeKind_NOTICE_KIND_UNSPECIFIED
+}
+
+func (x *Notice) GetGrant() *Grant {
+	if x != nil {
+		return x.Grant
+	}
+	return nil
+}
+
+func (x *Notice) GetTo() []string {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *Notice) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 // GrantStep is one step in a grant's life: the unit on the GRANTS stream, appended with the expected last sequence of
 // the grant's subject.
 type GrantStep struct {
@@ -271,7 +1015,7 @@ type GrantStep struct {
 
 func (x *GrantStep) Reset() {
 	*x = GrantStep{}
-	mi := &file_curfew_v1_grant_proto_msgTypes[1]
+	mi := &file_curfew_v1_grant_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -283,7 +1027,7 @@ func (x *GrantStep) String() string {
 func (*GrantStep) ProtoMessage() {}
 
 func (x *GrantStep) ProtoReflect() protoreflect.Message {
-	mi := &file_curfew_v1_grant_proto_msgTypes[1]
+	mi := &file_curfew_v1_grant_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -296,7 +1040,7 @@ func (x *GrantStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantStep.ProtoReflect.Descriptor instead.
 func (*GrantStep) Descriptor() ([]byte, []int) {
-	return file_curfew_v1_grant_proto_rawDescGZIP(), []int{1}
+	return file_curfew_v1_grant_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GrantStep) GetFormat() uint32 {
@@ -338,7 +1082,7 @@ var File_curfew_v1_grant_proto protoreflect.FileDescriptor
 
 const file_curfew_v1_grant_proto_rawDesc = "" +
 	"\n" +
-	"\x15curfew/v1/grant.proto\x12\tcurfew.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf4\x02\n" +
+	"\x15curfew/v1/grant.proto\x12\tcurfew.v1\x1a\x19curfew/v1/privilege.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\b\n" +
 	"\x05Grant\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x18\n" +
@@ -352,7 +1096,66 @@ const file_curfew_v1_grant_proto_rawDesc = "" +
 	"\x06reason\x18\t \x01(\tR\x06reason\x12\x16\n" +
 	"\x06ticket\x18\n" +
 	" \x01(\tR\x06ticket\x125\n" +
-	"\bended_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\"\xab\x01\n" +
+	"\bended_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x125\n" +
+	"\bduration\x18\f \x01(\v2\x19.google.protobuf.DurationR\bduration\x128\n" +
+	"\n" +
+	"privileges\x18\r \x03(\v2\x18.curfew.v1.HeldPrivilegeR\n" +
+	"privileges\x121\n" +
+	"\tapprovals\x18\x0e \x03(\v2\x13.curfew.v1.ApprovalR\tapprovals\x12)\n" +
+	"\x10approvals_needed\x18\x0f \x01(\rR\x0fapprovalsNeeded\x127\n" +
+	"\tanswer_by\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\banswerBy\x12\x1f\n" +
+	"\vbreak_glass\x18\x11 \x01(\bR\n" +
+	"breakGlass\x123\n" +
+	"\alongest\x18\x12 \x01(\v2\x19.google.protobuf.DurationR\alongest\x122\n" +
+	"\textension\x18\x13 \x01(\v2\x14.curfew.v1.ExtensionR\textension\x12>\n" +
+	"\rremind_before\x18\x14 \x01(\v2\x19.google.protobuf.DurationR\fremindBefore\x12\x1e\n" +
+	"\n" +
+	"extensible\x18\x15 \x01(\bR\n" +
+	"extensible\x12\x1c\n" +
+	"\tapprovers\x18\x16 \x03(\tR\tapprovers\x12\x14\n" +
+	"\x05owner\x18\x17 \x01(\tR\x05owner\x12)\n" +
+	"\x04told\x18\x18 \x03(\x0e2\x15.curfew.v1.NoticeKindR\x04told\x12\x14\n" +
+	"\x05pages\x18\x19 \x01(\rR\x05pages\x127\n" +
+	"\treview_by\x18\x1a \x01(\v2\x1a.google.protobuf.TimestampR\breviewBy\x12+\n" +
+	"\x06review\x18\x1b \x01(\v2\x13.curfew.v1.ApprovalR\x06review\x12\x16\n" +
+	"\x06digest\x18\x1c \x01(\tR\x06digest\"\x84\x01\n" +
+	"\bApproval\x12\x16\n" +
+	"\x06author\x18\x01 \x01(\tR\x06author\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x18\n" +
+	"\acomment\x18\x03 \x01(\tR\acomment\x12\x16\n" +
+	"\x06digest\x18\x04 \x01(\tR\x06digest\"\xd2\x01\n" +
+	"\tExtension\x12)\n" +
+	"\x02by\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x02by\x12\x16\n" +
+	"\x06author\x18\x02 \x01(\tR\x06author\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x127\n" +
+	"\tanswer_by\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\banswerBy\x121\n" +
+	"\tapprovals\x18\x05 \x03(\v2\x13.curfew.v1.ApprovalR\tapprovals\"\xec\x04\n" +
+	"\rHeldPrivilege\x122\n" +
+	"\tprivilege\x18\x01 \x01(\v2\x14.curfew.v1.PrivilegeR\tprivilege\x12/\n" +
+	"\x05stage\x18\x02 \x01(\x0e2\x19.curfew.v1.PrivilegeStageR\x05stage\x12/\n" +
+	"\x05prior\x18\x03 \x01(\v2\x19.curfew.v1.PrivilegeStateR\x05prior\x12\x14\n" +
+	"\x05actor\x18\x04 \x01(\tR\x05actor\x124\n" +
+	"\aclaimed\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aclaimed\x12.\n" +
+	"\x04seen\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04seen\x122\n" +
+	"\x06called\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06called\x12.\n" +
+	"\x04gone\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x04gone\x12\x14\n" +
+	"\x05calls\x18\t \x03(\tR\x05calls\x12\x14\n" +
+	"\x05reads\x18\n" +
+	" \x03(\tR\x05reads\x12\x1a\n" +
+	"\bresidual\x18\v \x01(\tR\bresidual\x12\x1a\n" +
+	"\bsessions\x18\f \x01(\tR\bsessions\x12\x12\n" +
+	"\x04task\x18\r \x01(\tR\x04task\x12\x12\n" +
+	"\x04link\x18\x0e \x01(\tR\x04link\x12\x1a\n" +
+	"\battempts\x18\x0f \x01(\rR\battempts\x12\x18\n" +
+	"\atrouble\x18\x10 \x01(\tR\atrouble\x12#\n" +
+	"\rkeep_sessions\x18\x11 \x01(\bR\fkeepSessions\"\xa7\x01\n" +
+	"\x06Notice\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12)\n" +
+	"\x04kind\x18\x03 \x01(\x0e2\x15.curfew.v1.NoticeKindR\x04kind\x12&\n" +
+	"\x05grant\x18\x04 \x01(\v2\x10.curfew.v1.GrantR\x05grant\x12\x0e\n" +
+	"\x02to\x18\x05 \x03(\tR\x02to\x12\x12\n" +
+	"\x04text\x18\x06 \x01(\tR\x04text\"\xab\x01\n" +
 	"\tGrantStep\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12&\n" +
 	"\x05grant\x18\x02 \x01(\v2\x10.curfew.v1.GrantR\x05grant\x12.\n" +
@@ -373,7 +1176,27 @@ const file_curfew_v1_grant_proto_rawDesc = "" +
 	"\x15GRANT_STATE_CANCELLED\x10\t\x12\x16\n" +
 	"\x12GRANT_STATE_FAILED\x10\n" +
 	"\x12\x15\n" +
-	"\x11GRANT_STATE_STUCK\x10\vB5Z3github.com/curfewhq/curfew/proto/curfew/v1;curfewv1b\x06proto3"
+	"\x11GRANT_STATE_STUCK\x10\v*\xef\x01\n" +
+	"\x0ePrivilegeStage\x12\x1f\n" +
+	"\x1bPRIVILEGE_STAGE_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16PRIVILEGE_STAGE_GIVING\x10\x01\x12\x18\n" +
+	"\x14PRIVILEGE_STAGE_HELD\x10\x02\x12\x1a\n" +
+	"\x16PRIVILEGE_STAGE_TAKING\x10\x03\x12\x19\n" +
+	"\x15PRIVILEGE_STAGE_TAKEN\x10\x04\x12\x18\n" +
+	"\x14PRIVILEGE_STAGE_GONE\x10\x05\x12\x18\n" +
+	"\x14PRIVILEGE_STAGE_LEFT\x10\x06\x12\x1b\n" +
+	"\x17PRIVILEGE_STAGE_REFUSED\x10\a*\xf3\x01\n" +
+	"\n" +
+	"NoticeKind\x12\x1b\n" +
+	"\x17NOTICE_KIND_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15NOTICE_KIND_REQUESTED\x10\x01\x12\x18\n" +
+	"\x14NOTICE_KIND_ANSWERED\x10\x02\x12\x16\n" +
+	"\x12NOTICE_KIND_ACTIVE\x10\x03\x12\x16\n" +
+	"\x12NOTICE_KIND_ENDING\x10\x04\x12\x15\n" +
+	"\x11NOTICE_KIND_ENDED\x10\x05\x12\x14\n" +
+	"\x10NOTICE_KIND_TASK\x10\x06\x12\x1b\n" +
+	"\x17NOTICE_KIND_BREAK_GLASS\x10\a\x12\x19\n" +
+	"\x15NOTICE_KIND_EXTENSION\x10\bB5Z3github.com/curfewhq/curfew/proto/curfew/v1;curfewv1b\x06proto3"
 
 var (
 	file_curfew_v1_grant_proto_rawDescOnce sync.Once
@@ -387,26 +1210,58 @@ func file_curfew_v1_grant_proto_rawDescGZIP() []byte {
 	return file_curfew_v1_grant_proto_rawDescData
 }
 
-var file_curfew_v1_grant_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_curfew_v1_grant_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_curfew_v1_grant_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_curfew_v1_grant_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_curfew_v1_grant_proto_goTypes = []any{
 	(GrantState)(0),               // 0: curfew.v1.GrantState
-	(*Grant)(nil),                 // 1: curfew.v1.Grant
-	(*GrantStep)(nil),             // 2: curfew.v1.GrantStep
-	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
+	(PrivilegeStage)(0),           // 1: curfew.v1.PrivilegeStage
+	(NoticeKind)(0),               // 2: curfew.v1.NoticeKind
+	(*Grant)(nil),                 // 3: curfew.v1.Grant
+	(*Approval)(nil),              // 4: curfew.v1.Approval
+	(*Extension)(nil),             // 5: curfew.v1.Extension
+	(*HeldPrivilege)(nil),         // 6: curfew.v1.HeldPrivilege
+	(*Notice)(nil),                // 7: curfew.v1.Notice
+	(*GrantStep)(nil),             // 8: curfew.v1.GrantStep
+	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 10: google.protobuf.Duration
+	(*Privilege)(nil),             // 11: curfew.v1.Privilege
+	(*PrivilegeState)(nil),        // 12: curfew.v1.PrivilegeState
 }
 var file_curfew_v1_grant_proto_depIdxs = []int32{
-	0, // 0: curfew.v1.Grant.state:type_name -> curfew.v1.GrantState
-	3, // 1: curfew.v1.Grant.from:type_name -> google.protobuf.Timestamp
-	3, // 2: curfew.v1.Grant.expires_at:type_name -> google.protobuf.Timestamp
-	3, // 3: curfew.v1.Grant.ended_at:type_name -> google.protobuf.Timestamp
-	1, // 4: curfew.v1.GrantStep.grant:type_name -> curfew.v1.Grant
-	3, // 5: curfew.v1.GrantStep.time:type_name -> google.protobuf.Timestamp
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	0,  // 0: curfew.v1.Grant.state:type_name -> curfew.v1.GrantState
+	9,  // 1: curfew.v1.Grant.from:type_name -> google.protobuf.Timestamp
+	9,  // 2: curfew.v1.Grant.expires_at:type_name -> google.protobuf.Timestamp
+	9,  // 3: curfew.v1.Grant.ended_at:type_name -> google.protobuf.Timestamp
+	10, // 4: curfew.v1.Grant.duration:type_name -> google.protobuf.Duration
+	6,  // 5: curfew.v1.Grant.privileges:type_name -> curfew.v1.HeldPrivilege
+	4,  // 6: curfew.v1.Grant.approvals:type_name -> curfew.v1.Approval
+	9,  // 7: curfew.v1.Grant.answer_by:type_name -> google.protobuf.Timestamp
+	10, // 8: curfew.v1.Grant.longest:type_name -> google.protobuf.Duration
+	5,  // 9: curfew.v1.Grant.extension:type_name -> curfew.v1.Extension
+	10, // 10: curfew.v1.Grant.remind_before:type_name -> google.protobuf.Duration
+	2,  // 11: curfew.v1.Grant.told:type_name -> curfew.v1.NoticeKind
+	9,  // 12: curfew.v1.Grant.review_by:type_name -> google.protobuf.Timestamp
+	4,  // 13: curfew.v1.Grant.review:type_name -> curfew.v1.Approval
+	9,  // 14: curfew.v1.Approval.time:type_name -> google.protobuf.Timestamp
+	10, // 15: curfew.v1.Extension.by:type_name -> google.protobuf.Duration
+	9,  // 16: curfew.v1.Extension.answer_by:type_name -> google.protobuf.Timestamp
+	4,  // 17: curfew.v1.Extension.approvals:type_name -> curfew.v1.Approval
+	11, // 18: curfew.v1.HeldPrivilege.privilege:type_name -> curfew.v1.Privilege
+	1,  // 19: curfew.v1.HeldPrivilege.stage:type_name -> curfew.v1.PrivilegeStage
+	12, // 20: curfew.v1.HeldPrivilege.prior:type_name -> curfew.v1.PrivilegeState
+	9,  // 21: curfew.v1.HeldPrivilege.claimed:type_name -> google.protobuf.Timestamp
+	9,  // 22: curfew.v1.HeldPrivilege.seen:type_name -> google.protobuf.Timestamp
+	9,  // 23: curfew.v1.HeldPrivilege.called:type_name -> google.protobuf.Timestamp
+	9,  // 24: curfew.v1.HeldPrivilege.gone:type_name -> google.protobuf.Timestamp
+	2,  // 25: curfew.v1.Notice.kind:type_name -> curfew.v1.NoticeKind
+	3,  // 26: curfew.v1.Notice.grant:type_name -> curfew.v1.Grant
+	3,  // 27: curfew.v1.GrantStep.grant:type_name -> curfew.v1.Grant
+	9,  // 28: curfew.v1.GrantStep.time:type_name -> google.protobuf.Timestamp
+	29, // [29:29] is the sub-list for method output_type
+	29, // [29:29] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_curfew_v1_grant_proto_init() }
@@ -414,13 +1269,14 @@ func file_curfew_v1_grant_proto_init() {
 	if File_curfew_v1_grant_proto != nil {
 		return
 	}
+	file_curfew_v1_privilege_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_curfew_v1_grant_proto_rawDesc), len(file_curfew_v1_grant_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   2,
+			NumEnums:      3,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
