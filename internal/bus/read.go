@@ -21,6 +21,8 @@ type From struct {
 	After uint64
 	// Time, where it is set and After is 0, is the earliest time of storing.
 	Time time.Time
+	// Newest, where After is 0, leaves out all but the newest message of each subject that is there when reading begins.
+	Newest bool
 }
 
 // Follow hands every message that matches filter to handle, in stream order, each once, those there are and those to
@@ -35,6 +37,8 @@ func (b *Bus) Follow(ctx context.Context, filter string, from From, handle func(
 	switch {
 	case from.After > 0:
 		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from.After+1
+	case from.Newest:
+		config.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
 	case !from.Time.IsZero():
 		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &from.Time
 	}

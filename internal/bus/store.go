@@ -55,6 +55,23 @@ func (b *Bus) Create(ctx context.Context, bucket string, value []byte, key ...st
 	return revision, nil
 }
 
+// Update stores a newer value of an entry. ErrConflict means that somebody changed it since the revision, and it was left
+// alone.
+func (b *Bus) Update(ctx context.Context, bucket string, value []byte, last uint64, key ...string) (revision uint64, err error) {
+	kv, err := b.bucket(ctx, bucket)
+	if err != nil {
+		return 0, err
+	}
+	revision, err = kv.Update(ctx, encodeKey(key), value, last)
+	if isConflict(err) {
+		return 0, fmt.Errorf("update %v in %s: %w", key, bucket, ErrConflict)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("update %v in %s: %w", key, bucket, err)
+	}
+	return revision, nil
+}
+
 // Watch hands the entries of a bucket to changed: first all there are, then nil once, then each change, until ctx
 // ends, whose error it returns.
 func (b *Bus) Watch(ctx context.Context, bucket string, changed func(*Entry) error) error {

@@ -25,6 +25,7 @@ type stream struct {
 	queue   bool // a work queue: a message goes once it is acknowledged
 	compact bool // old and seldom read: compressed
 	newest  int64
+	batches bool // takes AppendAll
 }
 
 // streams is every stream there is.
@@ -34,7 +35,7 @@ var streams = []stream{
 	{name: "DECISIONS", root: "decision", keep: 90 * day},
 	{name: "FINDINGS", root: "finding", keep: 400 * day},
 	{name: "LINKS", root: "link", keep: 400 * day},
-	{name: "GRANTS", root: "grant"},
+	{name: "GRANTS", root: "grant", batches: true},
 	{name: "ALERTS", root: "alert", keep: 400 * day},
 	{name: "COMMANDS", root: "command", keep: 400 * day},
 	{name: "REVOCATIONS", root: "revocation", queue: true},
@@ -50,6 +51,8 @@ const (
 	Apps = "apps"
 	// Vendors holds who makes them, with their assessments.
 	Vendors = "vendors"
+	// Tokens holds what callers prove themselves with: "<tenant>.<id>".
+	Tokens = "tokens"
 	// Firsts holds first-seen facts that must outlive derived state.
 	Firsts = "firsts"
 	// Vault holds keys and sealed values, one version each: purging a key is for good.
@@ -176,6 +179,7 @@ func (b *Bus) makeStreams(ctx context.Context) error {
 		config := jetstream.StreamConfig{
 			Name: s.name, Subjects: []string{s.root + ".>"}, MaxAge: s.keep, Storage: jetstream.FileStorage,
 			Replicas: b.replicas, AllowDirect: true, MaxMsgsPerSubject: s.newest, Duplicates: 2 * time.Minute,
+			AllowAtomicPublish: s.batches,
 		}
 		if s.queue {
 			config.Retention = jetstream.WorkQueuePolicy
@@ -188,14 +192,14 @@ func (b *Bus) makeStreams(ctx context.Context) error {
 			config.Duplicates = time.Second
 		}
 		_, err := b.js.CreateStream(ctx, config)
-		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) && s.newest > 0 {
-			err = b.keepMore(ctx, s)
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) && (s.newest > 0 || s.batches) {
+			err = b.improve(ctx, s)
 		}
 		if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			return fmt.Errorf("make stream %s: %w", s.name, err)
 		}
 	}
-	for _, name := range []string{Policies, Apps, Vendors, Firsts, Vault, leases} {
+	for _, name := range []string{Policies, Apps, Vendors, Tokens, Firsts, Vault, leases} {
 		config := jetstream.KeyValueConfig{Bucket: name, History: 1, Replicas: b.replicas, Storage: jetstream.FileStorage}
 		if name == leases {
 			config.Storage = jetstream.MemoryStorage
@@ -210,17 +214,20 @@ func (b *Bus) makeStreams(ctx context.Context) error {
 	return nil
 }
 
-// keepMore makes a stream that an earlier version made keep as much as this one does.
-func (b *Bus) keepMore(ctx context.Context, s stream) error {
+// improve gives a stream that an earlier version made what this one needs of it.
+func (b *Bus) improve(ctx context.Context, s stream) error {
 	made, err := b.js.Stream(ctx, s.name)
 	if err != nil {
 		return err
 	}
 	config := made.CachedInfo().Config
-	if config.MaxMsgsPerSubject >= s.newest {
+	if s.newest <= max(config.MaxMsgsPerSubject, 0) && (config.AllowAtomicPublish || !s.batches) {
 		return nil
 	}
-	config.MaxMsgsPerSubject = s.newest
+	if s.newest > config.MaxMsgsPerSubject && s.newest > 0 {
+		config.MaxMsgsPerSubject = s.newest
+	}
+	config.AllowAtomicPublish = config.AllowAtomicPublish || s.batches
 	_, err = b.js.UpdateStream(ctx, config)
 	return err
 }
