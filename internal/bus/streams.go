@@ -38,7 +38,6 @@ var streams = []stream{
 	{name: "GRANTS", root: "grant", batches: true},
 	{name: "ALERTS", root: "alert", keep: 400 * day},
 	{name: "COMMANDS", root: "command", keep: 400 * day},
-	{name: "REVOCATIONS", root: "revocation", queue: true},
 	{name: "INVENTORY", root: "inventory", newest: 5000},
 	{name: "DEAD", root: "dead", compact: true},
 }
