@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -62,6 +63,13 @@ func TestBook(t *testing.T) {
 	}
 	if errs := first.Store(t.Context(), at(60), change); !errors.Is(errs[0], bus.ErrConflict) {
 		t.Errorf("the same step again: got %v, want ErrConflict", errs[0])
+	}
+	e, _ := first.Get("g-0")
+	if errs := first.Store(t.Context(), noon.Add(-time.Hour), grant.Change{Entry: e, Next: e.Grant, Author: "person:max"}); errs[0] != nil {
+		t.Fatal(errs[0])
+	}
+	if again, err := first.Load(t.Context(), "g-0"); err != nil || !again.Time.Equal(noon) {
+		t.Errorf("a step by a clock that lags: got time %v, %v, want that of the step before, %v", again.Time, err, noon)
 	}
 	second, heard := follow(t, b)
 	for name, book := range map[string]*grant.Book{"that stored": first, "that read": second} {
