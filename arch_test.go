@@ -34,6 +34,7 @@ type wall struct {
 // testKits are packages that exist for tests.
 var testKits = []string{
 	"internal/bus/bustest/...", "internal/state/statetest/...", "internal/grant/granttest/...",
+	"internal/clock/clocktest/...",
 	"services/collector/sourcetest/...", "services/notifier/receivertest/...", "internal/fake/...",
 }
 
@@ -109,11 +110,13 @@ var homes = []home{
 	{of: "github.com/nats-io/...", in: []string{"internal/bus/..."}, why: "the bus is the one place that speaks NATS"},
 	{of: "github.com/casbin/...", in: []string{"services/evaluator/enforcer"}, why: "the evaluator alone decides"},
 	{of: "github.com/redis/...", in: []string{"internal/state/..."}, why: "derived state is one small interface"},
-	{of: "github.com/alicebob/miniredis/...", tests: []string{"internal/state/...", "cmd/..."}, why: "a Redis for tests on a bare machine"},
+	{of: "github.com/alicebob/miniredis/...", tests: []string{"internal/state/...", "services/notifier", "cmd/..."}, why: "a Redis for tests on a bare machine"},
 	{of: "go.yaml.in/...", in: []string{"internal/yamlfile/..."}, why: "one strict reader: unknown keys are refused everywhere or nowhere"},
 	{of: "github.com/spf13/cobra", in: []string{"cmd/..."}, why: "the command line is cmd's"},
 	{of: "github.com/prometheus/...", in: []string{"internal/telemetry/..."}, why: "every metric stands in one place"},
 	{of: "google.golang.org/grpc/...", in: []string{"proto/...", "services/evaluator", "cmd/..."}, why: "the evaluator serves the API, cmd calls it"},
+	{of: "github.com/coreos/go-oidc/...", in: []string{"services/evaluator"}, why: "callers prove themselves where the API is"},
+	{of: "golang.org/x/sys/...", in: []string{"internal/clock"}, why: "the clock that nobody sets is the kernel's"},
 	{of: "golang.org/x/oauth2/...", in: []string{"services/collector/source/...", "internal/vendorhttp"}, why: "sources alone hold SaaS credentials"},
 	{of: "golang.org/x/time/...", in: []string{"services/collector/..."}, why: "a source keeps to its vendor's rate by itself, and nobody's webhooks fill the log"},
 	{of: "golang.org/x/sync/...", in: []string{"services/...", "cmd/..."}, why: "what runs several loops waits for them all"},

@@ -59,7 +59,7 @@ func TestDocumentsListWhatThereIs(t *testing.T) {
 		},
 		{
 			"configuration keys in docs/operations.md",
-			all(after(operations, "## Configuration"), "(?m)^\\| `([a-z.]+)` \\|"),
+			all(after(operations, "## Configuration"), "(?m)^\\| `([a-z._]+)` \\|"),
 			keys(reflect.TypeFor[config.Config](), ""),
 		},
 		{

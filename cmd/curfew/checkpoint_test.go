@@ -6,7 +6,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -155,7 +154,7 @@ func relay(from, to net.Conn, may func([]byte) bool) {
 		} else if n > 0 {
 			return
 		}
-		if err == io.EOF || err != nil {
+		if err != nil {
 			return
 		}
 	}

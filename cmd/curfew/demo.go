@@ -101,6 +101,7 @@ func (d *demo) prepare(ctx context.Context) (config.Config, error) {
 	const secret, demoApp = "demo-token-not-a-secret", "99999999-8888-4777-8666-555555555555"
 	d.okta = fake.NewOkta(fake.OktaConfig{Token: secret})
 	d.google = fake.NewGoogle(fake.GoogleConfig{Subject: "ida@linden-lark.example.com"})
+	d.people()
 	d.github = fake.NewGitHub(fake.GitHubConfig{Org: "linden-lark", Token: secret})
 	d.m365 = fake.NewM365(fake.M365Config{ClientID: demoApp, Secret: secret, Subscribed: []string{"Audit.SharePoint"}})
 	d.slack = fake.NewSlack(fake.SlackConfig{Token: secret})
@@ -115,10 +116,17 @@ func (d *demo) prepare(ctx context.Context) (config.Config, error) {
 	if err := os.CopyFS(d.dir, example.Policy); err != nil {
 		return config.Config{}, fmt.Errorf("write demo policy: %w", err)
 	}
+	// Curfew's own app at Okta is a subject like any other, and needs its row.
+	rows, err := os.ReadFile(filepath.Join(d.dir, "policy", "policy.csv"))
+	if err != nil {
+		return config.Config{}, fmt.Errorf("read demo policy: %w", err)
+	}
 	// Paths are relative to the configuration file.
 	for name, content := range map[string]string{
-		"token":       secret,
-		"google.json": d.google.Credentials(urls["google"]),
+		"token":              secret,
+		"policy/policy.csv":  string(rows) + "p, " + itself + ", *, okta/*, admin, administer, allow\n",
+		"policy/grants.yaml": fmt.Sprintf("roles:\n  role:analyst: {max: 2h, privileges: [{source: okta, kind: group, resource: %s, resource_name: Exports}]}\n", exportsGroup),
+		"google.json":        d.google.Credentials(urls["google"]),
 		"curfew.yaml": fmt.Sprintf(`tenant: linden-lark
 mode: alert
 policy: policy
@@ -153,32 +161,23 @@ func serveFake(ctx context.Context, handler http.Handler) (string, error) {
 
 // perform plays the story and shows each decision as the access log gets it.
 func (d *demo) perform(ctx context.Context, api *client) error {
-	ctx, cancel := context.WithTimeout(ctx, patience+time.Duration(len(story()))*d.pace)
+	ctx, cancel := context.WithTimeout(ctx, 2*patience+time.Duration(len(story()))*d.pace)
 	defer cancel()
 	watching := make(chan error, 1)
 	go func() { watching <- api.watch(ctx, d.decided) }()
 	fmt.Fprintln(d.out, "A morning at Linden & Lark, an invented shop. Fake Okta, Google, GitHub, Microsoft and Slack servers on this machine\nare read by the real collectors; each line below is a decision of the access log.")
 	for i, a := range story() {
-		fmt.Fprintf(d.out, "\n%s\n", a.says)
-		a.happen(d, time.Now(), uint64(i))
-		for shown := 0; shown < a.events; {
-			select {
-			case decision := <-d.decided:
-				shown += d.print(decision)
-			case err := <-watching:
-				return fmt.Errorf("watch the access log: %w", err)
-			case <-ctx.Done():
-				return fmt.Errorf("play the demo: no decision came within %s; please report this", patience)
-			}
+		if err := d.play(ctx, a, uint64(i), watching); err != nil {
+			return err
 		}
-		select {
-		case <-time.After(d.pace): // an alert follows its decision by a moment
-		case <-ctx.Done():
-		}
+	}
+	if err := d.performGrant(ctx, api, watching); err != nil {
+		return err
 	}
 	fmt.Fprint(d.out, `
 Nine ordinary acts in five SaaS passed. Three did not: a support agent took customers' data away, an engineer took
 the payouts, and an app nobody approved took a mailbox. All were judged by the row that decides, or by there being none.
+The access that was given for a time was there for that time, was seen to be gone, and was missed when it was used again.
 
 Next:
   curfew eval --source okta --policy deploy/example/policy FILE     judge raw events you have, offline
@@ -187,9 +186,30 @@ Next:
 	return nil
 }
 
-// print prints a decision, unless it is about the demo's own looking, and returns how many it printed.
+// play plays one act, the nth, and shows what was decided of it.
+func (d *demo) play(ctx context.Context, a act, n uint64, watching <-chan error) error {
+	fmt.Fprintf(d.out, "\n%s\n", a.says)
+	a.happen(d, time.Now(), n)
+	for shown := 0; shown < a.events; {
+		select {
+		case decision := <-d.decided:
+			shown += d.print(decision)
+		case err := <-watching:
+			return fmt.Errorf("watch the access log: %w", err)
+		case <-ctx.Done():
+			return fmt.Errorf("play the demo: no decision came within %s; please report this", patience)
+		}
+	}
+	select {
+	case <-time.After(d.pace): // an alert follows its decision by a moment
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// print prints a decision, unless it is about what Curfew itself did, and returns how many it printed.
 func (d *demo) print(decision *curfewv1.Decision) int {
-	if decision.GetSource() == judge.Self {
+	if decision.GetSource() == judge.Self || decision.GetSubject() == itself {
 		return 0
 	}
 	why := decision.GetReason()

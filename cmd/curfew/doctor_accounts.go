@@ -78,7 +78,7 @@ func askUnplaced(ctx context.Context, conf config.Config) ([]*curfewv1.UnplacedA
 	if _, err := readToken(path); err != nil {
 		return nil, err
 	}
-	api := &client{address: conf.API.Listen, tokenFile: path}
+	api := &client{address: conf.API.Listen, tokenFile: path, ca: os.Getenv("CURFEW_TLS_CA")}
 	conn, err := api.dial()
 	if err != nil {
 		return nil, err

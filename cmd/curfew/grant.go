@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
@@ -20,43 +22,100 @@ import (
 
 func grantCommand() *cobra.Command {
 	api := &client{}
-	c := group("grant", "Give somebody a role for a time, and end it", grantCreateCommand(api), grantListCommand(api), grantRevokeCommand(api))
+	c := group("grant", "Give somebody a role for a time, and end it", grantCreateCommand(api), grantListCommand(api), grantShowCommand(api),
+		grantExtendCommand(api), grantRevokeCommand(api), grantStuckCommand(api), grantReviewCommand(api))
 	api.flags(c)
 	return c
 }
 
+// errNoWhy refuses a step that says no reason.
+var errNoWhy = usageError{errors.New("--why is missing: say why, for whoever reads the log later")}
+
+// desk is the services that grants are kept by.
+type desk struct {
+	grants   curfewv1.GrantServiceClient
+	requests curfewv1.RequestServiceClient
+}
+
+// answer makes one call and prints the grants that it returns in the way that --output names.
+func (api *client) answer(c *cobra.Command, printers map[string]grantPrinter, call func(desk) ([]*curfewv1.Grant, error)) error {
+	output := c.Flag("output")
+	show, known := printers[output.Value.String()]
+	if !known {
+		return usageError{fmt.Errorf("--output %q must be %s", output.Value, output.Usage)}
+	}
+	conn, err := api.dial()
+	if err != nil {
+		return err
+	}
+	defer conn.Close() // nothing is written through it
+	grants, err := call(desk{curfewv1.NewGrantServiceClient(conn), curfewv1.NewRequestServiceClient(conn)})
+	if err != nil && !errors.Is(err, errNo) {
+		return err
+	}
+	return errors.Join(show(c.OutOrStdout(), grants, time.Now()), err)
+}
+
+// cards are the ways in which one grant is printed.
+func cards() map[string]grantPrinter {
+	return map[string]grantPrinter{"table": printGrant, "json": printGrantLines}
+}
+
+// sheets are the ways in which a list is printed.
+func sheets(table grantPrinter) map[string]grantPrinter {
+	return map[string]grantPrinter{"table": table, "json": printGrantLines, "csv": printGrantSheet}
+}
+
+// one is an answer of a single grant as answer takes it.
+func one(g *curfewv1.Grant, err error) ([]*curfewv1.Grant, error) { return []*curfewv1.Grant{g}, err }
+
 func grantCreateCommand(api *client) *cobra.Command {
 	var span grantSpan
+	var file string
+	var wait bool
 	request := &curfewv1.CreateGrantRequest{}
 	c := &cobra.Command{
 		Use:   "create SUBJECT ROLE",
 		Short: "Give a role of the policy for a time",
 		Long: `Give a role of the policy for a time. What the subject does in that time is judged with the
-role, and what it does a second later without. Nothing is changed at any SaaS.`,
+role, and what it does a second later without. Where the policy says what the role stands for
+at SaaS, that is given there, and taken at the end. The time of --for begins once it is held.
+
+With -f a file says what there is to be, a list of {name, subject, role, for or until, from,
+why, ticket}. The name is the grant's key: run again, nothing new is made. Exit code 3: one of
+them is there already and differs.`,
 		Example: `  curfew grant create ann analyst --for 2h45m --why "quarterly numbers" --ticket OPS-12
-  curfew grant create app:okta/0oa1 role:support --from 2026-11-02T09:00:00Z --until 2026-11-06 --why "migration"`,
-		Args: arguments(cobra.ExactArgs(2)),
-		RunE: func(c *cobra.Command, args []string) error {
-			request.Subject, request.Role = typed("person", args[0]), typed("role", args[1])
-			if request.Reason == "" {
-				return usageError{errors.New("--why is missing: say why, for whoever reads the log later")}
+  curfew grant create app:okta/0oa1 role:support --from 2026-11-02T09:00:00Z --until 2026-11-06 --why "migration"
+  curfew grant create ann it-admin --break-glass --why "nobody else is awake"
+  curfew grant create -f grants.yaml -o json`,
+		Args: func(c *cobra.Command, args []string) error {
+			if file != "" {
+				return arguments(cobra.NoArgs)(c, args)
 			}
-			var err error
-			if request.From, request.ExpiresAt, err = span.times(time.Now()); err != nil {
+			return arguments(cobra.ExactArgs(2))(c, args)
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			if file != "" {
+				return api.createAll(c, file, request.GetDryRun())
+			}
+			request.Subject, request.Role = typed("person", args[0]), typed("role", args[1])
+			if err := span.into(time.Now(), &request.From, &request.ExpiresAt, &request.Duration, request.GetBreakGlass()); err != nil {
 				return err
 			}
-			return api.grants(c, map[string]grantPrinter{"table": printGrant, "json": printGrantLines}, func(grants curfewv1.GrantServiceClient) ([]*curfewv1.Grant, error) {
-				answer, err := grants.CreateGrant(c.Context(), request)
-				return []*curfewv1.Grant{answer.GetGrant()}, err
+			return api.answer(c, cards(), func(d desk) ([]*curfewv1.Grant, error) {
+				answer, err := d.grants.CreateGrant(c.Context(), request)
+				return waited(c, d, wait && !request.GetDryRun(), untilHeld, answer.GetGrant(), err)
 			})
 		},
 	}
-	c.Flags().StringVar(&span.length, "for", "", "how long: 45m, 2h45m, 7d")
-	c.Flags().StringVar(&span.until, "until", "", "when it ends, instead of --for: 2026-11-02, 2026-11-02T17:00:00Z; UTC where no zone is said")
-	c.Flags().StringVar(&span.from, "from", "", "when it begins, in the same forms as --until; now without it")
+	span.flags(c)
 	c.Flags().StringVar(&request.Reason, "why", "", "why it is given")
 	c.Flags().StringVar(&request.Ticket, "ticket", "", "ticket in another system")
-	c.Flags().StringVar(&request.IdempotencyKey, "key", "", "a name of your own: run again with the same --until, the same key makes no second grant")
+	c.Flags().StringVar(&request.IdempotencyKey, "key", "", "a name of your own: run again, the same key makes no second grant")
+	c.Flags().BoolVar(&request.DryRun, "dry-run", false, "check everything and show what would be; store nothing")
+	c.Flags().BoolVar(&request.BreakGlass, "break-glass", false, "an emergency: for yourself, now, soon over, and looked at by somebody else afterwards")
+	c.Flags().BoolVar(&wait, "wait", false, "wait until it is held; exit code 3 if it cannot be")
+	c.Flags().StringVarP(&file, "file", "f", "", "file with grants that there are to be; - for standard input")
 	c.Flags().StringP("output", "o", "table", "table or json")
 	return c
 }
@@ -70,41 +129,140 @@ func grantListCommand(api *client) *cobra.Command {
 		Args:  arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			request.Subject, request.Role = typed("person", subject), typed("role", role)
-			printers := map[string]grantPrinter{"table": printGrants, "json": printGrantLines, "csv": printGrantSheet}
-			return api.grants(c, printers, func(grants curfewv1.GrantServiceClient) ([]*curfewv1.Grant, error) {
-				// Without a bound of our own: a list that is too long to come must not be no list.
-				answer, err := grants.ListGrants(c.Context(), request, grpc.MaxCallRecvMsgSize(math.MaxInt32))
-				return answer.GetGrants(), err
-			})
+			return api.answer(c, sheets(printGrants), func(d desk) ([]*curfewv1.Grant, error) { return d.list(c.Context(), request) })
 		},
 	}
 	c.Flags().StringVar(&subject, "person", "", "person's id, or a subject such as app:okta/0oa1")
 	c.Flags().StringVar(&role, "role", "", "the role")
 	c.Flags().BoolVar(&request.Ended, "all", false, "ended ones too")
+	c.Flags().BoolVar(&request.Unreviewed, "unreviewed", false, "only those taken in an emergency that nobody looked at yet")
 	c.Flags().StringP("output", "o", "table", "table, json or csv")
 	return c
 }
 
-func grantRevokeCommand(api *client) *cobra.Command {
-	request := &curfewv1.RevokeGrantRequest{}
+// list is without a bound of our own: a list that is too long to come must not be no list.
+func (d desk) list(ctx context.Context, request *curfewv1.ListGrantsRequest) ([]*curfewv1.Grant, error) {
+	answer, err := d.grants.ListGrants(ctx, request, grpc.MaxCallRecvMsgSize(math.MaxInt32))
+	return answer.GetGrants(), err
+}
+
+func grantExtendCommand(api *client) *cobra.Command {
+	var length string
+	request := &curfewv1.ExtendGrantRequest{}
 	c := &cobra.Command{
-		Use:   "revoke ID",
-		Short: "End a grant now",
-		Long: `End a grant now; one that has not begun never will. One that has ended is left as it is, and
-the answer says when that was. Nothing is changed at any SaaS.`,
-		Args: arguments(cobra.ExactArgs(1)),
+		Use:   "extend ID",
+		Short: "Give a grant more time, or ask for it",
+		Long: `Give a grant more time, counted from its end. Whoever holds it and may not do that themselves
+asks for it, and those who approve such requests answer.`,
+		Example: `  curfew grant extend g-pjogfwuskdi4 --for 1h --why "the import takes longer"`,
+		Args:    arguments(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			request.Id = args[0]
 			if request.Reason == "" {
-				return usageError{errors.New("--why is missing: say why, for whoever reads the log later")}
+				return errNoWhy
 			}
-			return api.grants(c, map[string]grantPrinter{"table": printGrant, "json": printGrantLines}, func(grants curfewv1.GrantServiceClient) ([]*curfewv1.Grant, error) {
-				answer, err := grants.RevokeGrant(c.Context(), request)
-				return []*curfewv1.Grant{answer.GetGrant()}, err
+			by, err := parseLength(length)
+			if err != nil {
+				return err
+			}
+			request.By = durationpb.New(by)
+			return api.answer(c, cards(), func(d desk) ([]*curfewv1.Grant, error) {
+				answer, err := d.grants.ExtendGrant(c.Context(), request)
+				return one(answer.GetGrant(), err)
 			})
 		},
 	}
-	c.Flags().StringVar(&request.Reason, "why", "", "why it ends")
+	c.Flags().StringVar(&length, "for", "", "how much more: 45m, 2h45m, 7d")
+	c.Flags().StringVar(&request.Reason, "why", "", "why it is needed")
+	c.Flags().BoolVar(&request.DryRun, "dry-run", false, "check everything and show what would be; store nothing")
+	c.Flags().StringP("output", "o", "table", "table or json")
+	return c
+}
+
+func grantRevokeCommand(api *client) *cobra.Command {
+	var why, person string
+	var all, wait bool
+	c := &cobra.Command{
+		Use:   "revoke ID...",
+		Short: "End grants now, or everything that somebody holds",
+		Long: `End grants now; one that has not begun never will. What they stand for at SaaS is taken from
+then on, and asked for again until it is seen gone. One that has ended is left as it is, and
+the answer says when that was.`,
+		Example: `  curfew grant revoke g-pjogfwuskdi4 --why "done early"
+  curfew grant revoke --all --person ann --why "left the company" --wait`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if all != (person != "") || all == (len(args) > 0) {
+				return usageError{errors.New("name the grants, or --all with --person")}
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			if why == "" {
+				return errNoWhy
+			}
+			return api.answer(c, cards(), func(d desk) (ended []*curfewv1.Grant, err error) {
+				if all {
+					answer, err := d.grants.RevokeGrants(c.Context(), &curfewv1.RevokeGrantsRequest{Subject: typed("person", person), Reason: why})
+					return waitedAll(c, d, wait, answer.GetGrants(), err)
+				}
+				for _, id := range args {
+					answer, err := d.grants.RevokeGrant(c.Context(), &curfewv1.RevokeGrantRequest{Id: id, Reason: why})
+					if err != nil {
+						return nil, err
+					}
+					ended = append(ended, answer.GetGrant())
+				}
+				return waitedAll(c, d, wait, ended, nil)
+			})
+		},
+	}
+	c.Flags().StringVar(&why, "why", "", "why it ends")
+	c.Flags().BoolVar(&all, "all", false, "everything that --person holds or has asked for")
+	c.Flags().StringVar(&person, "person", "", "person's id, or a subject such as app:okta/0oa1")
+	c.Flags().BoolVar(&wait, "wait", false, "wait until it is seen gone; exit code 3 if that takes a person")
+	c.Flags().StringP("output", "o", "table", "table or json")
+	return c
+}
+
+func grantStuckCommand(api *client) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "stuck",
+		Short: "List grants that should have ended, and what keeps them",
+		Long: `List grants whose end is overdue or that a person has to end, the longest overdue first: what
+keeps each, since when, and what to do. Exit code 3: there are any.`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			return api.answer(c, sheets(printStuck), func(d desk) ([]*curfewv1.Grant, error) {
+				grants, err := d.list(c.Context(), &curfewv1.ListGrantsRequest{Stuck: true})
+				if err == nil && len(grants) > 0 {
+					err = errNo
+				}
+				return grants, err
+			})
+		},
+	}
+	c.Flags().StringP("output", "o", "table", "table, json or csv")
+	return c
+}
+
+func grantReviewCommand(api *client) *cobra.Command {
+	request := &curfewv1.ReviewGrantRequest{}
+	c := &cobra.Command{
+		Use:   "review ID",
+		Short: "Record that you looked at a grant that somebody took in an emergency",
+		Args:  arguments(cobra.ExactArgs(1)),
+		RunE: func(c *cobra.Command, args []string) error {
+			request.Id = args[0]
+			if request.Comment == "" {
+				return usageError{errors.New("--comment is missing: say what you found")}
+			}
+			return api.answer(c, cards(), func(d desk) ([]*curfewv1.Grant, error) {
+				answer, err := d.grants.ReviewGrant(c.Context(), request)
+				return one(answer.GetGrant(), err)
+			})
+		},
+	}
+	c.Flags().StringVar(&request.Comment, "comment", "", "what you found")
 	c.Flags().StringP("output", "o", "table", "table or json")
 	return c
 }
@@ -120,26 +278,30 @@ func typed(kind, name string) string {
 // grantSpan is the flags that say from when until when.
 type grantSpan struct{ from, until, length string }
 
-// times returns when a grant begins, nil where that is now, and when it ends.
-func (s grantSpan) times(now time.Time) (from, until *timestamppb.Timestamp, err error) {
-	if (s.length == "") == (s.until == "") {
-		return nil, nil, usageError{errors.New("give either --for or --until: a grant has an end")}
+func (s *grantSpan) flags(c *cobra.Command) {
+	c.Flags().StringVar(&s.length, "for", "", "how long, once it is held: 45m, 2h45m, 7d")
+	c.Flags().StringVar(&s.until, "until", "", "when it ends, instead of --for: 2026-11-02, 2026-11-02T17:00:00Z; UTC where no zone is said")
+	c.Flags().StringVar(&s.from, "from", "", "when it begins, in the same forms as --until; now without it")
+}
+
+// into writes when a grant begins, nil where that is now, and when it ends or how long it lasts. Short of both only where
+// the policy says how long.
+func (s *grantSpan) into(now time.Time, from, until **timestamppb.Timestamp, length **durationpb.Duration, short bool) (err error) {
+	switch {
+	case s.length != "" && s.until != "", s.length == "" && s.until == "" && !short:
+		return usageError{errors.New("give either --for or --until: a grant has an end")}
+	case s.length != "":
+		d, err := parseLength(s.length)
+		if err != nil {
+			return err
+		}
+		*length = durationpb.New(d)
 	}
-	if from, err = parseMoment("--from", s.from, now); err != nil {
-		return nil, nil, err
+	if *from, err = parseMoment("--from", s.from, now); err != nil {
+		return err
 	}
-	if s.until != "" {
-		until, err = parseMoment("--until", s.until, now)
-		return from, until, err
-	}
-	length, err := parseLength(s.length)
-	if err != nil {
-		return nil, nil, err
-	}
-	if from != nil {
-		now = from.AsTime()
-	}
-	return from, timestamppb.New(now.Add(length)), nil
+	*until, err = parseMoment("--until", s.until, now)
+	return err
 }
 
 // parseMoment is parseTime without "so long ago", which a grant has no use for.
@@ -163,23 +325,4 @@ func parseLength(text string) (time.Duration, error) {
 		return 0, usageError{fmt.Errorf("--for %q is no length of time; write 45m, 2h45m or 7d", text)}
 	}
 	return length, nil
-}
-
-// grants makes one call and prints the grants that it returns in the way that --output names.
-func (api *client) grants(c *cobra.Command, printers map[string]grantPrinter, call func(curfewv1.GrantServiceClient) ([]*curfewv1.Grant, error)) error {
-	output := c.Flag("output")
-	show, known := printers[output.Value.String()]
-	if !known {
-		return usageError{fmt.Errorf("--output %q must be %s", output.Value, output.Usage)}
-	}
-	conn, err := api.dial()
-	if err != nil {
-		return err
-	}
-	defer conn.Close() // nothing is written through it
-	grants, err := call(curfewv1.NewGrantServiceClient(conn))
-	if err != nil {
-		return err
-	}
-	return show(c.OutOrStdout(), grants, time.Now())
 }

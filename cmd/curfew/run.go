@@ -132,7 +132,7 @@ func serve(ctx context.Context, s system) (err error) {
 		}))
 	})
 	if s.runs("evaluator") {
-		api, err := openAPI(s.config)
+		api, err := openAPI(s)
 		if err != nil {
 			return err
 		}
@@ -243,18 +243,6 @@ func openState(ctx context.Context, c config.Config) (state.Store, error) {
 
 // tokenFile is where the admin token stands in the data directory.
 const tokenFile = "admin.token"
-
-func openAPI(c config.Config) (*evaluator.APIOptions, error) {
-	token, err := adminToken(c.Data)
-	if err != nil {
-		return nil, err
-	}
-	listener, err := listen("api.listen", c.API.Listen)
-	if err != nil {
-		return nil, err
-	}
-	return &evaluator.APIOptions{Listener: listener, Token: token}, nil
-}
 
 // adminToken reads the admin token, or makes it where there is none yet.
 func adminToken(dir string) (string, error) {

@@ -30,6 +30,7 @@ acknowledged (%s). Machines are shared and noisy: read the ratios, which are of 
 	s.evaluator()
 	s.eval()
 	s.collector()
+	s.grants()
 	s.decoders()
 	s.say("## At rest")
 	s.say("`curfew run`, everything in one process, five seconds after its start: **%s MB** resident. Goal: under 100 MB.", whole(s.median("curfew Idle", "MB")))

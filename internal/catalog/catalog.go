@@ -28,7 +28,7 @@ const Unclassified = "unclassified"
 const self = "curfew"
 
 // Acts are the acts that every vendor action is mapped to, and that policy rows name.
-var acts = []string{"read", "search", "export", "create", "update", "delete", "share", "administer", "login", "consent"}
+var acts = []string{"read", "search", "export", "create", "update", "delete", "share", "administer", "login", "consent", "approve"}
 
 // Acts returns every act, in the order of the design.
 func Acts() []string { return slices.Clone(acts) }

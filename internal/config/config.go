@@ -31,7 +31,7 @@ type Config struct {
 	// Redis for derived state; no URL = memory.
 	Redis Redis `yaml:"redis"`
 	// API of the evaluator.
-	API Listen `yaml:"api"`
+	API API `yaml:"api"`
 	// Telemetry is metrics, health and readiness.
 	Telemetry Listen `yaml:"telemetry"`
 	// Webhooks is where vendors send theirs; nowhere if it does not listen.
@@ -71,7 +71,7 @@ type Webhooks struct {
 func Default() Config {
 	return Config{
 		Tenant: "main", Data: "curfew-data", Mode: Observe,
-		API: Listen{"127.0.0.1:7421"}, Telemetry: Listen{"127.0.0.1:7422"},
+		API: API{Listen: "127.0.0.1:7421"}, Telemetry: Listen{"127.0.0.1:7422"},
 	}
 }
 
@@ -86,7 +86,7 @@ func Read(path string) (Config, error) {
 		return Config{}, err
 	}
 	dir := filepath.Dir(path)
-	for _, p := range []*string{&c.Data, &c.Policy, &c.NATS.Credentials} {
+	for _, p := range []*string{&c.Data, &c.Policy, &c.NATS.Credentials, &c.API.TLS.Certificate, &c.API.TLS.Key, &c.API.TLS.ClientCA} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -122,10 +122,11 @@ func (c Config) check() error {
 	if err := c.Webhooks.check(); err != nil {
 		return err
 	}
-	for key, address := range map[string]string{"api.listen": c.API.Listen, "telemetry.listen": c.Telemetry.Listen} {
-		if err := checkLoopback(address); err != nil {
-			return fmt.Errorf("%s: %w", key, err)
-		}
+	if err := c.API.check(); err != nil {
+		return err
+	}
+	if err := checkLoopback(c.Telemetry.Listen); err != nil {
+		return fmt.Errorf("telemetry.listen: %w", err)
 	}
 	return nil
 }
@@ -148,7 +149,7 @@ func (w Webhooks) check() error {
 	return nil
 }
 
-// checkLoopback refuses an address that other machines can reach: the API has no TLS yet.
+// checkLoopback refuses an address that other machines can reach: what has no TLS is not served to them.
 func checkLoopback(address string) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

@@ -45,6 +45,12 @@ func TestReadSaysWhatIsWrong(t *testing.T) {
 		{"no policy folder", "policy: nowhere\n", "is no folder"},
 		{"no address", "api: {listen: here}\n", `api.listen: "here" is no address`},
 		{"open to the world", "api: {listen: \"0.0.0.0:7421\"}\n", `"0.0.0.0:7421" is not on loopback`},
+		{"half of TLS", "api: {tls: {certificate: c.pem}}\n", "api.tls: certificate and key go together"},
+		{"a CA without TLS", "api: {tls: {client_ca: ca.pem}}\n", "api.tls.client_ca: callers can show certificates only to a server that has one"},
+		{"open with TLS, and no address", "api: {listen: here, tls: {certificate: c.pem, key: k.pem}}\n", `api.listen: "here" is no address`},
+		{"OIDC without an audience", "api: {oidc: {issuer: https://login.example.com}}\n", "api.oidc: issuer and audience go together"},
+		{"OIDC in the clear", "api: {oidc: {issuer: http://login.example.com, audience: curfew}}\n", `api.oidc.issuer: "http://login.example.com" is no issuer`},
+		{"a service with a slash", "api: {services: {ci.example.com: okta/0oa1}}\n", `api.services: "ci.example.com": "okta/0oa1" is no name of a service`},
 		{"telemetry open to the world", "telemetry: {listen: \":7422\"}\n", `telemetry.listen: ":7422" is not on loopback`},
 		{"secret in the file", "redis:\n  url: redis://:hunter2@127.0.0.1\n", "line 2: a secret is named by {file: PATH} or {env: NAME}"},
 		{"secret as a key", "redis: {url: {hunter2}}\n", "line 1: a secret is named by {file: PATH} or {env: NAME}"},
@@ -57,6 +63,23 @@ func TestReadSaysWhatIsWrong(t *testing.T) {
 				t.Errorf("got %v, want one line with %q", err, c.want)
 			}
 		})
+	}
+}
+
+func TestTheAPIBeyondLoopback(t *testing.T) {
+	path := write(t, `api:
+  listen: 0.0.0.0:7421
+  tls: {certificate: api.pem, key: /keys/api.key, client_ca: ca.pem}
+  oidc: {issuer: https://login.example.com, audience: curfew}
+  services: {ci.example.com: ci}
+`)
+	c, err := config.Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.TLS{Certificate: filepath.Join(filepath.Dir(path), "api.pem"), Key: "/keys/api.key", ClientCA: filepath.Join(filepath.Dir(path), "ca.pem")}
+	if c.API.TLS != want || c.API.OIDC.Audience != "curfew" || c.API.Services["ci.example.com"] != "ci" {
+		t.Errorf("got %+v, want %+v", c.API, want)
 	}
 }
 

@@ -127,6 +127,7 @@ func Extend(g *curfewv1.Grant, more *curfewv1.Extension, approved bool, now time
 	}
 	next := proto.CloneOf(g)
 	next.Extension = more
+	next.Told = without(next.GetTold(), curfewv1.NoticeKind_NOTICE_KIND_EXTENSION) // of an earlier one
 	if approved {
 		return extended(next), nil
 	}

@@ -25,7 +25,9 @@ func TestApprove(t *testing.T) {
 	said := func() *curfewv1.Grant {
 		return with(two(), func(g *curfewv1.Grant) { g.Approvals = []*curfewv1.Approval{{Author: "person:bob"}} })
 	}
-	forBen := func() *curfewv1.Grant { return with(one(requested), func(g *curfewv1.Grant) { g.Subject = "person:ben" }) }
+	forBen := func() *curfewv1.Grant {
+		return with(one(requested), func(g *curfewv1.Grant) { g.Subject = "person:ben" })
+	}
 	other := one(requested)
 	other.Role = "role:admin"
 	asked := func(change func(*curfewv1.Grant)) *curfewv1.Grant {

@@ -50,7 +50,8 @@ type Book struct {
 
 	mu     sync.RWMutex
 	grants map[string]record
-	last   uint64 // sequence that Follow has read up to
+	last   uint64        // sequence that Follow has handed on
+	moved  chan struct{} // closed once last moves; nil = nobody waits for that
 }
 
 // record is an entry as stored.
@@ -88,7 +89,6 @@ func (k *Book) Follow(ctx context.Context, changed func(Entry)) error {
 		caughtUp()
 	}
 	return k.bus.Follow(ctx, filter, bus.From{After: k.last, Newest: true}, func(m bus.Message) error {
-		k.last = m.Sequence
 		entry, err := read(m)
 		switch {
 		case err != nil && k.Lost != nil:
@@ -99,11 +99,44 @@ func (k *Book) Follow(ctx context.Context, changed func(Entry)) error {
 				changed(entry)
 			}
 		}
+		k.move(m.Sequence)
 		if m.Sequence >= end {
 			caughtUp()
 		}
 		return nil
 	})
+}
+
+func (k *Book) move(sequence uint64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.last = sequence
+	if k.moved != nil {
+		close(k.moved)
+		k.moved = nil
+	}
+}
+
+// Reached returns nil once Follow has handed on every step of the tenant up to a sequence: what others stored before it is
+// in the book. It returns ctx's error where that ends first.
+func (k *Book) Reached(ctx context.Context, sequence uint64) error {
+	for {
+		k.mu.Lock()
+		if k.last >= sequence {
+			k.mu.Unlock()
+			return nil
+		}
+		if k.moved == nil {
+			k.moved = make(chan struct{})
+		}
+		moved := k.moved
+		k.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-moved:
+		}
+	}
 }
 
 func read(m bus.Message) (Entry, error) {

@@ -4,10 +4,7 @@
 package state
 
 import (
-	"cmp"
 	"context"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -19,7 +16,7 @@ type Memory struct {
 	sets    map[string]map[string]time.Time // member -> end
 	windows map[string]map[string]time.Time
 	buckets map[string]time.Time // when the bucket is full again
-	indexes map[string]map[string]time.Time
+	indexes map[string]*dues
 	swept   time.Time
 }
 
@@ -27,7 +24,7 @@ type Memory struct {
 func NewMemory() *Memory {
 	return &Memory{
 		now: time.Now, sets: map[string]map[string]time.Time{}, windows: map[string]map[string]time.Time{},
-		buckets: map[string]time.Time{}, indexes: map[string]map[string]time.Time{},
+		buckets: map[string]time.Time{}, indexes: map[string]*dues{},
 	}
 }
 
@@ -116,41 +113,6 @@ func (m *Memory) Take(_ context.Context, bucket string, burst int, interval time
 	}
 	m.buckets[bucket] = full.Add(interval)
 	return 0, nil
-}
-
-// Schedule sets when an item is due.
-func (m *Memory) Schedule(_ context.Context, index, item string, due time.Time) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	put(m.indexes, index, item, due)
-	return nil
-}
-
-// Unschedule takes an item from an index.
-func (m *Memory) Unschedule(_ context.Context, index, item string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.indexes[index], item)
-	return nil
-}
-
-// Claim returns items that are due.
-func (m *Memory) Claim(_ context.Context, index string, now time.Time, hold time.Duration, limit int) ([]string, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	due := m.indexes[index]
-	var items []string
-	for item, at := range due {
-		if !at.After(now) {
-			items = append(items, item)
-		}
-	}
-	slices.SortFunc(items, func(a, b string) int { return cmp.Or(due[a].Compare(due[b]), strings.Compare(a, b)) })
-	items = items[:min(limit, len(items))]
-	for _, item := range items {
-		due[item] = now.Add(hold)
-	}
-	return items, nil
 }
 
 // Ready is always so.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -25,6 +26,7 @@ func OpenRedis(ctx context.Context, url string) (*Redis, error) {
 	if err != nil {
 		return nil, errors.New("read redis.url: it is no URL of the form redis://HOST:PORT/DB")
 	}
+	options.ContextTimeoutEnabled = true // a caller that waits no longer is not kept waiting
 	r := &Redis{client: redis.NewClient(options)}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -85,6 +87,33 @@ func (r *Redis) Schedule(ctx context.Context, index, item string, due time.Time)
 	return nil
 }
 
+// chunk is how many items go to the server in one command: more would keep others waiting.
+const chunk = 1000
+
+// ScheduleAll sets when items are due.
+func (r *Redis) ScheduleAll(ctx context.Context, index string, due map[string]time.Time) error {
+	key := prefix + "due:" + index
+	set, gone := make([]redis.Z, 0, len(due)), make([]any, 0)
+	for item, at := range due {
+		if at.IsZero() {
+			gone = append(gone, item)
+			continue
+		}
+		set = append(set, redis.Z{Score: score(at), Member: item})
+	}
+	for some := range slices.Chunk(set, chunk) {
+		if err := r.client.ZAdd(ctx, key, some...).Err(); err != nil {
+			return fmt.Errorf("schedule in Redis: %w", err)
+		}
+	}
+	for some := range slices.Chunk(gone, chunk) {
+		if err := r.client.ZRem(ctx, key, some...).Err(); err != nil {
+			return fmt.Errorf("unschedule in Redis: %w", err)
+		}
+	}
+	return nil
+}
+
 // Unschedule takes an item from an index.
 func (r *Redis) Unschedule(ctx context.Context, index, item string) error {
 	if err := r.client.ZRem(ctx, prefix+"due:"+index, item).Err(); err != nil {
@@ -100,6 +129,18 @@ func (r *Redis) Claim(ctx context.Context, index string, now time.Time, hold tim
 		return nil, fmt.Errorf("claim due items in Redis: %w", err)
 	}
 	return items, nil
+}
+
+// Next is when the first item of an index is due.
+func (r *Redis) Next(ctx context.Context, index string) (time.Time, bool, error) {
+	first, err := r.client.ZRangeWithScores(ctx, prefix+"due:"+index, 0, 0).Result()
+	if err != nil {
+		return time.Time{}, false, fmt.Errorf("read next due item in Redis: %w", err)
+	}
+	if len(first) == 0 {
+		return time.Time{}, false, nil
+	}
+	return time.UnixMicro(int64(first[0].Score)), true, nil
 }
 
 // Ready says whether the server answers.

@@ -25,11 +25,16 @@ type Store interface {
 	Take(ctx context.Context, bucket string, burst int, interval time.Duration) (wait time.Duration, err error)
 	// Schedule sets when an item of an index is due, replacing what was set.
 	Schedule(ctx context.Context, index, item string, due time.Time) error
+	// ScheduleAll is Schedule of many at the price of one or few; an item without a time is taken from the index. An error
+	// leaves open which were.
+	ScheduleAll(ctx context.Context, index string, due map[string]time.Time) error
 	// Unschedule takes an item from an index; one that is not there is no error.
 	Unschedule(ctx context.Context, index, item string) error
 	// Claim returns up to limit items due at or before now, earliest first, and makes each due again at now + hold: a
 	// claimant that dies leaves them to the next. Who is done with an item unschedules it.
 	Claim(ctx context.Context, index string, now time.Time, hold time.Duration, limit int) ([]string, error)
+	// Next is when the first item of an index is due; ok is false where there is none.
+	Next(ctx context.Context, index string) (due time.Time, ok bool, err error)
 	// Ready says whether the store answers. Nil means yes.
 	Ready(ctx context.Context) error
 	// Close ends the connection. The store is not used thereafter.

@@ -36,6 +36,14 @@ type Metrics struct {
 	dead      *prometheus.CounterVec
 	failures  *prometheus.CounterVec
 	calls     *prometheus.CounterVec
+	turns     *prometheus.CounterVec
+	late      *prometheus.GaugeVec
+	notices   *prometheus.CounterVec
+	unread    *prometheus.CounterVec
+	steps     *prometheus.CounterVec
+	asked     *prometheus.CounterVec
+	away      *prometheus.GaugeVec
+	taken     *prometheus.HistogramVec
 }
 
 // NewMetrics returns metrics that all stand at zero.
@@ -66,6 +74,18 @@ func NewMetrics() *Metrics {
 	m.dead = counter("dead_letters_total", "Records and messages that could not be processed.", "service", "reason")
 	m.failures = counter("failures_total", "Loops that broke off and began again.", "service", "loop")
 	m.calls = counter("api_calls_total", "API calls by method and outcome.", "method", "code")
+	m.turns = counter("notifier_turns_total", "Turns of grants that the clock brought, by what became of them.", "outcome")
+	m.late = gauge("notifier_turn_late_seconds", "How late the latest turn of the newest batch was stored.")
+	m.notices = counter("notifier_notices_total", "What people were told of grants, by what became of it.", "receiver", "kind", "outcome")
+	m.unread = counter("grants_unread_total", "Steps of grants that cannot be read, so that their grant stands as before them.", "service")
+	m.steps = counter("clock_steps_total", "Times that the machine's clock was set by more than two seconds.", "outcome")
+	m.asked = counter("collector_provision_calls_total", "Calls to give, take and read privileges, by what came of them.", "source", "call", "outcome")
+	m.away = gauge("collector_provision_away", "Whether a source is taken to be away, so that it is only probed.", "source")
+	m.taken = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "curfew_collector_provision_late_seconds", Help: "From a grant's end to the first call that takes a privilege of it.",
+		Buckets: []float64{.1, .25, .5, 1, 2, 5, 15, 60, 300, 900, 3600, 6 * 3600, 24 * 3600},
+	}, []string{"source"})
+	m.registry.MustRegister(m.taken)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -120,6 +140,25 @@ func (m *Metrics) Failed(service, loop string) { m.failures.WithLabelValues(serv
 // Called counts one API call.
 func (m *Metrics) Called(method, code string) { m.calls.WithLabelValues(method, code).Inc() }
 
+// Turned counts turns of grants: "stored", "conflict" where another step came first, or "failed".
+func (m *Metrics) Turned(outcome string, turns int) {
+	m.turns.WithLabelValues(outcome).Add(float64(turns))
+}
+
+// Late sets how late the latest turn of a batch was stored.
+func (m *Metrics) Late(late time.Duration) { m.late.WithLabelValues().Set(late.Seconds()) }
+
+// Noticed counts one notice: "sent" or "failed" by a receiver, or "dropped", with "-" for the receiver.
+func (m *Metrics) Noticed(receiver, kind, outcome string) {
+	m.notices.WithLabelValues(receiver, kind, outcome).Inc()
+}
+
+// Unread counts one step of a grant that a service cannot read.
+func (m *Metrics) Unread(service string) { m.unread.WithLabelValues(service).Inc() }
+
+// Stepped counts one step of the machine's clock: "doubted", or "believed" later.
+func (m *Metrics) Stepped(outcome string) { m.steps.WithLabelValues(outcome).Inc() }
+
 // Handler serves /metrics (Prometheus), /healthz (this process lives) and /readyz (ready returned nil; 503 and its
 // error otherwise).
 func Handler(m *Metrics, ready func(context.Context) error) http.Handler {
@@ -151,4 +190,24 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 		return fmt.Errorf("serve metrics: %w", err)
 	}
 	return nil
+}
+
+// Provisioned counts one call about a privilege: "read", "grant", "revoke" or "sessions", and "done", "already", "gone",
+// "task", "refused" or "failed".
+func (m *Metrics) Provisioned(source, call, outcome string) {
+	m.asked.WithLabelValues(source, call, outcome).Inc()
+}
+
+// Away sets whether a source is taken to be away.
+func (m *Metrics) Away(source string, away bool) {
+	value := 0.0
+	if away {
+		value = 1
+	}
+	m.away.WithLabelValues(source).Set(value)
+}
+
+// Taking notes how long after a grant's end a privilege of it was first asked to be taken.
+func (m *Metrics) Taking(source string, late time.Duration) {
+	m.taken.WithLabelValues(source).Observe(late.Seconds())
 }

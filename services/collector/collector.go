@@ -18,6 +18,7 @@ import (
 
 	"github.com/curfewhq/curfew/internal/bus"
 	"github.com/curfewhq/curfew/internal/catalog"
+	"github.com/curfewhq/curfew/internal/clock"
 	"github.com/curfewhq/curfew/internal/telemetry"
 	"github.com/curfewhq/curfew/internal/vendorhttp"
 )
@@ -47,6 +48,8 @@ type Options struct {
 	// WebhookAddress is where vendors reach ServeWebhooks, without a path, such as "https://hooks.example.com"; "" where
 	// they do not, or need not be told.
 	WebhookAddress string
+	// Clock is the time by which privileges are given and taken; nil = the machine's.
+	Clock clock.Clock
 	// Log and Metrics receive what happens.
 	Log     *slog.Logger
 	Metrics *telemetry.Metrics
@@ -66,6 +69,7 @@ func Run(ctx context.Context, o Options) error {
 		}
 	}
 	lanes.Go(func() { o.warnOfWaiting(ctx) })
+	lanes.Go(func() { o.keepProvisioning(ctx) })
 	lanes.Wait()
 	<-ctx.Done()
 	return ctx.Err()

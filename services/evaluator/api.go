@@ -5,7 +5,6 @@ package evaluator
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net"
@@ -15,7 +14,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -37,8 +35,14 @@ const maxRequest = 16 << 20
 type APIOptions struct {
 	// Listener to serve on; the API closes it.
 	Listener net.Listener
-	// Token that callers show; whoever shows it is service:admin.
+	// Token that callers may show; whoever shows it is service:admin.
 	Token string
+	// TLS of the connections; nil = none, which is for loopback alone.
+	TLS *TLS
+	// OIDC is whose tokens are believed.
+	OIDC OIDC
+	// Services are the names of those callers that are services, by their certificate's common name or their OIDC subject.
+	Services map[string]string
 }
 
 // api serves the gRPC services. Each call is authenticated, allowed by the policy and recorded before it is answered.
@@ -47,18 +51,28 @@ type api struct {
 	curfewv1.UnimplementedFindingServiceServer
 	curfewv1.UnimplementedPolicyServiceServer
 	curfewv1.UnimplementedGrantServiceServer
+	curfewv1.UnimplementedRequestServiceServer
+	curfewv1.UnimplementedTokenServiceServer
 	*evaluator
-	calls atomic.Uint64
+	calls    atomic.Uint64
+	issuer   *issuer
+	accounts accounts
 }
 
 // serve serves the API until ctx ends.
 func (e *evaluator) serve(ctx context.Context) error {
-	a := &api{evaluator: e}
-	server := grpc.NewServer(grpc.UnaryInterceptor(a.unary), grpc.StreamInterceptor(a.stream), grpc.MaxRecvMsgSize(maxRequest))
+	a := &api{evaluator: e, issuer: newIssuer(e.API.OIDC)}
+	how := []grpc.ServerOption{grpc.UnaryInterceptor(a.unary), grpc.StreamInterceptor(a.stream), grpc.MaxRecvMsgSize(maxRequest)}
+	if e.API.TLS != nil {
+		how = append(how, grpc.Creds(e.API.TLS.credentials()))
+	}
+	server := grpc.NewServer(how...)
 	curfewv1.RegisterDecisionServiceServer(server, a)
 	curfewv1.RegisterFindingServiceServer(server, a)
 	curfewv1.RegisterPolicyServiceServer(server, a)
 	curfewv1.RegisterGrantServiceServer(server, a)
+	curfewv1.RegisterRequestServiceServer(server, a)
+	curfewv1.RegisterTokenServiceServer(server, a)
 	stop := context.AfterFunc(ctx, server.Stop)
 	defer stop()
 	if err := server.Serve(e.API.Listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) && ctx.Err() == nil {
@@ -68,7 +82,7 @@ func (e *evaluator) serve(ctx context.Context) error {
 }
 
 func (a *api) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	err := a.authenticate(ctx)
+	ctx, err := a.authenticate(ctx)
 	var answer any
 	if err == nil {
 		answer, err = handler(ctx, request)
@@ -78,47 +92,23 @@ func (a *api) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo
 }
 
 func (a *api) stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	err := a.authenticate(stream.Context())
-	if err == nil {
-		err = handler(server, stream)
-	}
+	err := a.whileProven(server, stream, handler)
 	a.Metrics.Called(info.FullMethod, status.Code(err).String())
 	return err
 }
 
-func (a *api) authenticate(ctx context.Context) error {
-	incoming, _ := metadata.FromIncomingContext(ctx)
-	for _, header := range incoming.Get("authorization") {
-		token, bearer := strings.CutPrefix(header, "Bearer ")
-		if bearer && subtle.ConstantTimeCompare([]byte(token), []byte(a.API.Token)) == 1 {
-			return nil
-		}
-	}
-	return status.Error(codes.Unauthenticated, "the call shows no valid token; the admin token stands in admin.token in the data directory")
-}
-
-// allow records a call and asks the policy whether the caller may make it. Nil means: it is on disk, and allowed.
+// allow records a call and asks the policy whether the caller may make it. Its object is curfew/api/<resource>, whose
+// parts are joined by "/". Nil means: it is on disk, and allowed.
 func (a *api) allow(ctx context.Context, action, resource string, request proto.Message) error {
 	detail, err := protojson.Marshal(request)
 	if err != nil {
 		return status.Errorf(codes.InvalidArgument, "the request cannot be read: %v", err) // a time beyond the years there are
 	}
-	now := time.Now()
-	known, _ := a.Catalog.Action(judge.Self, apiFeed, action)
-	e := &curfewv1.Event{
-		// A call has no key of a vendor's: the process, the moment and a count tell it from every other.
-		Id:     event.ID(judge.Self, fmt.Sprintf("%s-%d-%d", a.Holder, now.UnixNano(), a.calls.Add(1)), 0),
-		Tenant: a.Tenant, Source: judge.Self, Feed: apiFeed, Time: timestamppb.New(now), Received: timestamppb.New(now),
-		Action: action, Act: known.Act,
-		Actor:    &curfewv1.Actor{Type: curfewv1.ActorType_ACTOR_TYPE_SERVICE, Id: "admin", Name: "admin"},
-		Resource: &curfewv1.Resource{Path: event.Path("api", resource), Kind: "api", Name: resource},
-		Raw:      detail, RawDigest: event.Digest(detail),
-	}
-	by, err := a.knowledge.since(ctx, now)
+	e, decision, err := a.judged(ctx, action, resource)
 	if err != nil {
-		return status.Errorf(codes.Unavailable, "the call cannot be judged yet: %v", err)
+		return err
 	}
-	decision := by.Decide(e)
+	e.Raw, e.RawDigest = detail, event.Digest(detail)
 	e.Outcome = &curfewv1.Outcome{Status: curfewv1.OutcomeStatus_OUTCOME_STATUS_SUCCESS}
 	allowed := decision.GetVerdict() == curfewv1.Verdict_VERDICT_ALLOWED
 	if !allowed {
@@ -128,9 +118,43 @@ func (a *api) allow(ctx context.Context, action, resource string, request proto.
 		return status.Errorf(codes.Unavailable, "the call could not be recorded, so it is not answered: %v", err)
 	}
 	if !allowed {
-		return status.Errorf(codes.PermissionDenied, "the policy does not let service:admin do this: %s; a row that would: p, service:admin, *, curfew/api/*, %s, *, allow", decision.GetReason(), decision.GetClasses()[0])
+		return refusal(callerOf(ctx), decision)
 	}
 	return nil
+}
+
+// lets is whether the policy would let the caller do something. It records nothing: whoever then does it asks allow.
+func (a *api) lets(ctx context.Context, action, resource string) (bool, error) {
+	_, decision, err := a.judged(ctx, action, resource)
+	return decision.GetVerdict() == curfewv1.Verdict_VERDICT_ALLOWED, err
+}
+
+// judged is the event that a call is, and what the policy says of it.
+func (a *api) judged(ctx context.Context, action, resource string) (*curfewv1.Event, *curfewv1.Decision, error) {
+	now := time.Now()
+	known, _ := a.Catalog.Action(judge.Self, apiFeed, action)
+	e := &curfewv1.Event{
+		// A call has no key of a vendor's: the process, the moment and a count tell it from every other.
+		Id:     event.ID(judge.Self, fmt.Sprintf("%s-%d-%d", a.Holder, now.UnixNano(), a.calls.Add(1)), 0),
+		Tenant: a.Tenant, Source: judge.Self, Feed: apiFeed, Time: timestamppb.New(now), Received: timestamppb.New(now),
+		Action: action, Act: known.Act,
+		Actor: callerOf(ctx).actor(), Context: callContext(ctx),
+		Resource: &curfewv1.Resource{Path: event.Path("api", strings.Split(resource, "/")...), Kind: "api", Name: resource},
+	}
+	by, err := a.knowledge.since(ctx, now)
+	if err != nil {
+		return nil, nil, status.Errorf(codes.Unavailable, "the call cannot be judged yet: %v", err)
+	}
+	return e, by.Decide(e), nil
+}
+
+// refusal tells a caller that the policy does not let them, and what row would where a row could.
+func refusal(by caller, d *curfewv1.Decision) error {
+	advice := ""
+	if d.GetVerdict() == curfewv1.Verdict_VERDICT_VIOLATION && d.GetRow() == nil {
+		advice = fmt.Sprintf("; a row that would: p, %s, *, %s, %s, %s, allow", by.subject, d.GetObject(), d.GetClasses()[0], d.GetAct())
+	}
+	return status.Errorf(codes.PermissionDenied, "the policy does not let %s do this: %s%s", by.subject, d.GetReason(), advice)
 }
 
 // record appends a call to its lane. Every replica writes to the one lane, so a write that another replica's came

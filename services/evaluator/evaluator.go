@@ -73,6 +73,8 @@ func Run(ctx context.Context, o Options) error {
 	})
 	group.Go(func() error { return e.judgeLanes(ctx) })
 	group.Go(func() error { return e.confirm(ctx) })
+	group.Go(func() error { return e.watchGrants(ctx) })
+	group.Go(func() error { return e.writeReceipts(ctx) })
 	for root := range linkStreams {
 		group.Go(func() error { return e.correct(ctx, root) })
 	}

@@ -4,15 +4,12 @@
 package evaluator
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/curfewhq/curfew/internal/bus"
+	"github.com/curfewhq/curfew/internal/grant"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 	"github.com/curfewhq/curfew/services/evaluator/judge"
 )
@@ -33,182 +31,229 @@ const admin = "service:admin"
 // on is judged with it. A call with a key may be sent again, whatever became of it: there is one grant, and the answer is
 // that grant as it now stands. The policy and the clock are asked only when it is made.
 func (a *api) CreateGrant(ctx context.Context, request *curfewv1.CreateGrantRequest) (*curfewv1.CreateGrantResponse, error) {
-	if err := a.allow(ctx, "grants.create", "grants", request); err != nil {
+	const action = "grants.create"
+	about := resource(onGrants, request.GetRole())
+	begin := given
+	if request.GetBreakGlass() {
+		about, begin = resource(onBreakGlass, request.GetRole()), taken
+	}
+	if err := a.allow(ctx, action, about, request); err != nil {
 		return nil, err
 	}
-	if err := checkGrantForm(request); err != nil {
-		return nil, err
+	err := checkGrantForm(request, request.GetBreakGlass())
+	if err == nil && request.GetBreakGlass() {
+		err = checkEmergency(callerOf(ctx), request)
 	}
-	for {
-		id := grantID(a.Tenant, request.GetIdempotencyKey())
-		first, newest, err := a.grantLife(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		if first != nil && request.GetIdempotencyKey() != "" {
-			if !sameGrant(first, request) {
-				return nil, status.Errorf(codes.AlreadyExists, "the key made another grant already: %s; use a new key, or none", sayGrant(first.GetGrant()))
-			}
-			return &curfewv1.CreateGrantResponse{Grant: asOf(newest.GetGrant(), time.Now())}, nil
-		}
-		step, err := a.firstStep(ctx, id, request)
-		if err != nil {
-			return nil, err
-		}
-		_, err = a.Bus.Append(ctx, bus.GrantSubject(a.Tenant, id), 0, step)
-		if errors.Is(err, bus.ErrConflict) {
-			continue // the same call came first from elsewhere, or the id is taken
-		}
-		if err != nil {
-			return nil, asStatus(fmt.Errorf("it is not known whether the grant was stored; send it again under the same key, or look for it in the list: %w", err))
-		}
-		return &curfewv1.CreateGrantResponse{Grant: step.GetGrant()}, nil
+	var g *curfewv1.Grant
+	if err == nil {
+		g, err = a.create(ctx, request, request.GetBreakGlass(), begin)
 	}
-}
-
-// firstStep makes the grant that is asked for, beginning now where the request does not say when.
-func (a *api) firstStep(ctx context.Context, id string, request *curfewv1.CreateGrantRequest) (*curfewv1.GrantStep, error) {
-	by, err := a.knowledge.since(ctx, time.Now())
 	if err != nil {
-		return nil, asStatus(err)
+		return nil, a.refuse(ctx, action, about, request, err)
 	}
-	now := timestamppb.Now()
-	policy, _ := by.Policies(now.AsTime())
-	if err := checkHolder(policy, request.GetSubject(), request.GetRole()); err != nil {
-		return nil, err
-	}
-	from := cmp.Or(request.GetFrom(), wholeSecond(now))
-	if err := checkGrantTimes(from.AsTime(), request.GetExpiresAt().AsTime(), wholeSecond(now).AsTime()); err != nil {
-		return nil, err
-	}
-	return &curfewv1.GrantStep{
-		Format: bus.Format, Time: now, Author: admin,
-		Grant: asOf(&curfewv1.Grant{
-			Id: id, Tenant: a.Tenant, Subject: request.GetSubject(), Role: request.GetRole(), State: curfewv1.GrantState_GRANT_STATE_APPROVED,
-			From: from, ExpiresAt: request.GetExpiresAt(), Author: admin, Reason: request.GetReason(), Ticket: request.GetTicket(),
-		}, now.AsTime()),
-	}, nil
+	return &curfewv1.CreateGrantResponse{Grant: g}, nil
 }
 
-// ListGrants returns grants as asOf says, the soonest to end first.
-func (a *api) ListGrants(ctx context.Context, request *curfewv1.ListGrantsRequest) (*curfewv1.ListGrantsResponse, error) {
-	if err := a.allow(ctx, "grants.list", "grants", request); err != nil {
-		return nil, err
-	}
-	if request.GetSubject() != "" && !judge.IsTyped(request.GetSubject()) {
-		return nil, status.Errorf(codes.InvalidArgument, "subject %q has no type; write person:, app: or service: in front", request.GetSubject())
-	}
-	if request.GetRole() != "" && !strings.HasPrefix(request.GetRole(), "role:") {
-		return nil, status.Errorf(codes.InvalidArgument, "%q is no role; write role: in front", request.GetRole())
-	}
-	newest := map[string]*curfewv1.Grant{}
-	if err := a.Bus.Read(ctx, bus.All("grant", a.Tenant), bus.From{}, func(m bus.Message) error {
-		step, err := readStep(m)
-		if err == nil {
-			newest[step.GetGrant().GetId()] = step.GetGrant()
-		}
-		return err
-	}); err != nil {
-		return nil, asStatus(err)
-	}
-	now := time.Now()
-	answer := &curfewv1.ListGrantsResponse{}
-	for id := range maps.Keys(newest) {
-		g := asOf(newest[id], now)
-		if (request.GetSubject() == "" || request.GetSubject() == g.GetSubject()) &&
-			(request.GetRole() == "" || request.GetRole() == g.GetRole()) && (request.GetEnded() || g.GetEndedAt() == nil) {
-			answer.Grants = append(answer.Grants, g)
-		}
-	}
-	slices.SortFunc(answer.Grants, func(a, b *curfewv1.Grant) int {
-		return cmp.Or(grantEnd(a).Compare(grantEnd(b)), strings.Compare(a.GetId(), b.GetId()))
-	})
-	return answer, nil
+// given is the first step of a grant that nobody has to approve.
+func given(_ *picture, _ *judge.Policy, g *curfewv1.Grant, now time.Time) (*curfewv1.GrantStep, error) {
+	return &curfewv1.GrantStep{Grant: grant.Approved(g, now)}, nil
 }
 
-// RevokeGrant ends a grant now: revoked where it had begun, cancelled where it had not. What has ended is left as it is.
-// The answer is as asOf says.
-func (a *api) RevokeGrant(ctx context.Context, request *curfewv1.RevokeGrantRequest) (*curfewv1.RevokeGrantResponse, error) {
-	if err := a.allow(ctx, "grants.revoke", "grants", request); err != nil {
-		return nil, err
+// taken is the first step of a grant taken in an emergency: somebody has to look at it afterwards.
+func taken(_ *picture, policy *judge.Policy, g *curfewv1.Grant, now time.Time) (*curfewv1.GrantStep, error) {
+	_, within, _ := policy.Emergency(g.GetRole())
+	g = grant.Approved(g, now)
+	g.ReviewBy = timestamppb.New(g.GetExpiresAt().AsTime().Add(within))
+	return &curfewv1.GrantStep{Grant: g, Detail: "taken in an emergency"}, nil
+}
+
+// checkEmergency refuses what is no emergency of the caller's own.
+func checkEmergency(c caller, q *curfewv1.CreateGrantRequest) error {
+	switch {
+	case c.person == "":
+		return status.Errorf(codes.PermissionDenied, "%s is no person, and only a person takes a role in an emergency", c.subject)
+	case q.GetSubject() != c.subject:
+		return status.Errorf(codes.PermissionDenied, "in an emergency one takes a role for oneself: you are %s, and it is for %s", c.subject, q.GetSubject())
+	case q.GetFrom() != nil:
+		return invalid("an emergency begins now; leave out when it begins")
 	}
-	if err := checkReason(request.GetReason()); err != nil {
-		return nil, err
-	}
-	subject := bus.GrantSubject(a.Tenant, request.GetId())
+	return nil
+}
+
+// turn is what a step makes of a grant; nil where there is nothing left to do.
+type turn func(g *curfewv1.Grant, now time.Time) (next *curfewv1.Grant, detail string, err error)
+
+// step takes a step behind the one that is newest, and again behind any that came first. Dry, it stores nothing.
+func (a *api) step(ctx context.Context, id string, dry bool, take turn) (*curfewv1.Grant, error) {
 	for {
-		last, err := a.Bus.Last(ctx, subject)
-		if errors.Is(err, bus.ErrNotFound) {
-			return nil, status.Errorf(codes.NotFound, "there is no grant %q; the list of grants, ended ones too, shows what there is", request.GetId())
-		}
-		if err != nil {
-			return nil, asStatus(err)
-		}
-		step, err := readStep(last)
+		stored, err := a.newest(ctx, id)
 		if err != nil {
 			return nil, err
 		}
 		// Never before the step that it follows, or a clock that lags behind another replica's would undo what has been.
-		now := later(time.Now(), step.GetTime().AsTime())
-		g := asOf(step.GetGrant(), now)
-		if g.GetEndedAt() != nil {
-			return &curfewv1.RevokeGrantResponse{Grant: g}, nil
+		now := later(time.Now(), stored.Time)
+		next, detail, err := take(proto.CloneOf(stored.Grant), now)
+		if err != nil {
+			return nil, err
 		}
-		g.State, g.EndedAt = curfewv1.GrantState_GRANT_STATE_REVOKED, timestamppb.New(now)
-		if now.Before(g.GetFrom().AsTime()) {
-			g.State = curfewv1.GrantState_GRANT_STATE_CANCELLED
+		if next == nil {
+			return answered(stored.Grant, now), nil
 		}
-		_, err = a.Bus.Append(ctx, subject, last.Sequence, &curfewv1.GrantStep{
-			Format: bus.Format, Grant: g, Time: timestamppb.New(now), Author: admin, Detail: request.GetReason(),
+		if dry {
+			return answered(next, now), nil
+		}
+		_, err = a.Bus.Append(ctx, bus.GrantSubject(a.Tenant, id), stored.Sequence, &curfewv1.GrantStep{
+			Format: bus.Format, Grant: next, Time: timestamppb.New(now), Author: callerOf(ctx).subject, Detail: detail,
 		})
 		if errors.Is(err, bus.ErrConflict) {
-			continue // another step came first: it may have ended already
+			continue // another step came first
 		}
 		if err != nil {
-			return nil, asStatus(fmt.Errorf("it is not known whether the grant was revoked; revoke it again: %w", err))
+			return nil, asStatus(fmt.Errorf("it is not known whether that was stored; look at the grant, and call again: %w", err))
 		}
-		return &curfewv1.RevokeGrantResponse{Grant: g}, nil
+		return answered(next, now), nil
 	}
 }
 
-// asOf is a grant as it stands at a moment, a copy. Steps say what somebody did, and the times alone what counts: a grant
-// that was approved and has begun is active, and one that counts no longer has an ended_at. Where nobody ended it early
-// that is its expires_at, and the state stays active: it ran to its end, and nobody revoked it.
-func asOf(g *curfewv1.Grant, now time.Time) *curfewv1.Grant {
-	g = proto.CloneOf(g)
-	if g.GetState() == curfewv1.GrantState_GRANT_STATE_APPROVED && !now.Before(g.GetFrom().AsTime()) {
-		g.State = curfewv1.GrantState_GRANT_STATE_ACTIVE
+// newest is a grant as its newest step leaves it.
+func (a *api) newest(ctx context.Context, id string) (grant.Entry, error) {
+	last, err := a.Bus.Last(ctx, bus.GrantSubject(a.Tenant, id))
+	if errors.Is(err, bus.ErrNotFound) {
+		return grant.Entry{}, status.Errorf(codes.NotFound, "there is no grant %q; the list of grants, ended ones too, shows what there is", id)
 	}
-	if g.GetEndedAt() == nil && !now.Before(g.GetExpiresAt().AsTime()) {
-		g.EndedAt = g.GetExpiresAt()
+	if err != nil {
+		return grant.Entry{}, asStatus(err)
 	}
-	return g
+	step, err := readStep(last)
+	if err != nil {
+		return grant.Entry{}, err
+	}
+	return grant.Entry{Grant: step.GetGrant(), Sequence: last.Sequence, Time: step.GetTime().AsTime()}, nil
 }
 
-// grantEnd is when a grant ends or ended.
-func grantEnd(g *curfewv1.Grant) time.Time {
-	if g.GetEndedAt() != nil {
-		return g.GetEndedAt().AsTime()
+// find is the grant that a call is about, once the call is recorded and allowed. Of one that there is not only those learn
+// who may make such a call about any.
+func (a *api) find(ctx context.Context, id, action string, request proto.Message, about func(*curfewv1.Grant) string) (*curfewv1.Grant, string, error) {
+	found, err := a.newest(ctx, id)
+	if status.Code(err) == codes.NotFound {
+		if denied := a.allow(ctx, action, about(nil), request); denied != nil {
+			return nil, "", denied
+		}
+		return nil, "", err
 	}
-	return g.GetExpiresAt().AsTime()
+	if err != nil {
+		return nil, "", err
+	}
+	on := about(found.Grant)
+	return found.Grant, on, a.allow(ctx, action, on, request)
 }
 
-// grantLife is the first and the newest step of a grant, nil where there is none.
-func (a *api) grantLife(ctx context.Context, id string) (first, newest *curfewv1.GrantStep, err error) {
-	err = a.Bus.Read(ctx, bus.GrantSubject(a.Tenant, id), bus.From{}, func(m bus.Message) (err error) {
-		newest, err = readStep(m)
-		first = cmp.Or(first, newest)
-		return err
+// owned is what a call about a grant is about: the role's grants, or the caller's own.
+func owned(c caller) func(*curfewv1.Grant) string {
+	return func(g *curfewv1.Grant) string {
+		if g != nil && isOwn(c, g) {
+			return resource(onOwn, g.GetRole())
+		}
+		return resource(onGrants, g.GetRole())
+	}
+}
+
+// RevokeGrant ends a grant now: cancelled where it had not begun, else taken away at every SaaS from then on. What has ended
+// is left as it is.
+func (a *api) RevokeGrant(ctx context.Context, request *curfewv1.RevokeGrantRequest) (*curfewv1.RevokeGrantResponse, error) {
+	const action = "grants.revoke"
+	_, about, err := a.find(ctx, request.GetId(), action, request, owned(callerOf(ctx)))
+	if err != nil {
+		return nil, err
+	}
+	if err := checkReason(request.GetReason()); err != nil {
+		return nil, a.refuse(ctx, action, about, request, err)
+	}
+	g, err := a.step(ctx, request.GetId(), false, revoke(request.GetReason()))
+	return &curfewv1.RevokeGrantResponse{Grant: g}, err
+}
+
+func revoke(reason string) turn {
+	return func(g *curfewv1.Grant, now time.Time) (*curfewv1.Grant, string, error) {
+		if asOf(g, now).GetEndedAt() != nil {
+			return nil, "", nil // it ran out: whatever is to be taken is being taken
+		}
+		return grant.Revoke(g, now), reason, nil
+	}
+}
+
+// RevokeGrants ends everything that somebody holds, and withdraws what they asked for. What an error leaves is found by
+// calling again.
+func (a *api) RevokeGrants(ctx context.Context, request *curfewv1.RevokeGrantsRequest) (*curfewv1.RevokeGrantsResponse, error) {
+	const action = "grants.revoke_all"
+	about := onGrants
+	if request.GetSubject() != "" && request.GetSubject() == callerOf(ctx).subject {
+		about = onOwn + "/all"
+	}
+	if err := a.allow(ctx, action, about, request); err != nil {
+		return nil, err
+	}
+	err := checkSubject(request.GetSubject())
+	if err == nil {
+		err = checkReason(request.GetReason())
+	}
+	if err != nil {
+		return nil, a.refuse(ctx, action, about, request, err)
+	}
+	held, err := a.listed(ctx, func(g *curfewv1.Grant) bool {
+		asked := g.GetState() == curfewv1.GrantState_GRANT_STATE_REQUESTED && g.GetAuthor() == request.GetSubject()
+		return (g.GetSubject() == request.GetSubject() || asked) && g.GetEndedAt() == nil
 	})
-	return first, newest, asStatus(err)
+	if err != nil {
+		return nil, err
+	}
+	answer := &curfewv1.RevokeGrantsResponse{}
+	for _, one := range held {
+		g, err := a.step(ctx, one.GetId(), false, revoke(request.GetReason()))
+		if err != nil {
+			return nil, err
+		}
+		answer.Grants = append(answer.Grants, g)
+	}
+	return answer, nil
 }
 
-func readStep(m bus.Message) (*curfewv1.GrantStep, error) {
-	step := new(curfewv1.GrantStep)
-	if err := m.Decode(step); err != nil {
-		return nil, status.Error(codes.DataLoss, err.Error())
+// ReviewGrant records that a person looked at a grant that somebody else took in an emergency.
+func (a *api) ReviewGrant(ctx context.Context, request *curfewv1.ReviewGrantRequest) (*curfewv1.ReviewGrantResponse, error) {
+	const action = "grants.review"
+	_, about, err := a.find(ctx, request.GetId(), action, request, func(g *curfewv1.Grant) string { return resource(onGrants, g.GetRole()) })
+	if err != nil {
+		return nil, err
 	}
-	return step, nil
+	err = checkReason(request.GetComment())
+	var g *curfewv1.Grant
+	if err == nil {
+		g, err = a.step(ctx, request.GetId(), false, review(callerOf(ctx), request.GetComment()))
+	}
+	if err != nil {
+		return nil, a.refuse(ctx, action, about, request, err)
+	}
+	return &curfewv1.ReviewGrantResponse{Grant: g}, nil
+}
+
+func review(by caller, comment string) turn {
+	return func(g *curfewv1.Grant, now time.Time) (*curfewv1.Grant, string, error) {
+		seen := g.GetReview()
+		switch {
+		case g.GetReviewBy() == nil:
+			return nil, "", status.Errorf(codes.FailedPrecondition, "grant %s was not taken in an emergency and wants no look", g.GetId())
+		case by.person == "":
+			return nil, "", status.Errorf(codes.FailedPrecondition, "%s is no person, and a person has to look at it", by.subject)
+		case isOwn(by, g):
+			return nil, "", status.Errorf(codes.FailedPrecondition, "you took it yourself: somebody else has to look at it")
+		case seen.GetAuthor() == by.subject && seen.GetComment() == comment:
+			return nil, "", nil // the same call again
+		case seen != nil:
+			return nil, "", status.Errorf(codes.FailedPrecondition, "%s looked at it at %s", seen.GetAuthor(), seen.GetTime().AsTime().Format(time.RFC3339))
+		}
+		g.Review = &curfewv1.Approval{Author: by.subject, Time: timestamppb.New(now), Comment: comment, Digest: grant.Digest(g)}
+		return g, "looked at", nil
+	}
 }
 
 // grantID is the id that a key stands for in a tenant, or a new one where there is no key: 60 bits in lower case, to be
@@ -227,18 +272,4 @@ func grantID(tenant, key string) string {
 // what they do in the rest of it.
 func wholeSecond(at *timestamppb.Timestamp) *timestamppb.Timestamp {
 	return timestamppb.New(at.AsTime().Truncate(time.Second))
-}
-
-// sameGrant is whether a request asks for the grant that a first step made. One that does not say when to begin began
-// when it was made.
-func sameGrant(first *curfewv1.GrantStep, request *curfewv1.CreateGrantRequest) bool {
-	g := first.GetGrant()
-	return g.GetSubject() == request.GetSubject() && g.GetRole() == request.GetRole() &&
-		g.GetReason() == request.GetReason() && g.GetTicket() == request.GetTicket() &&
-		proto.Equal(g.GetExpiresAt(), request.GetExpiresAt()) && proto.Equal(g.GetFrom(), cmp.Or(request.GetFrom(), wholeSecond(first.GetTime())))
-}
-
-func sayGrant(g *curfewv1.Grant) string {
-	return fmt.Sprintf("%s, %s for %s from %s until %s", g.GetId(), g.GetRole(), g.GetSubject(),
-		g.GetFrom().AsTime().Format(time.RFC3339), g.GetExpiresAt().AsTime().Format(time.RFC3339))
 }

@@ -28,19 +28,11 @@ const (
 )
 
 // checkGrantForm refuses what can be no grant whatever the policy and the clock say.
-func checkGrantForm(q *curfewv1.CreateGrantRequest) error {
-	kind, id, _ := strings.Cut(q.GetSubject(), ":")
-	system, local, inSystem := strings.Cut(id, "/")
-	switch {
-	case id == "" || kind != "person" && kind != "app" && kind != "service":
-		return invalid("subject %q is nobody who can hold a grant; write person:<id>, app:<source>/<id> or service:<id>", q.GetSubject())
-	case kind == "app" && (!inSystem || system == "" || local == ""):
-		return invalid("subject %q says no source; an app is app:<source>/<id>, such as app:okta/0oa1", q.GetSubject())
-	case kind == "person" && strings.ContainsAny(id, "@/"):
-		return invalid("subject %q is no person: a person is named by a short id, as in identities.yaml, and not by an e-mail", q.GetSubject())
-	case strings.ContainsAny(id, ",*?\"'` {}\\") || event.Clean(id) != id:
-		return invalid("subject %q holds a character that no subject has; decisions show it as %%XX", q.GetSubject())
-	case !strings.HasPrefix(q.GetRole(), "role:"):
+func checkGrantForm(q asking, emergency bool) error {
+	if err := checkSubject(q.GetSubject()); err != nil {
+		return err
+	}
+	if !strings.HasPrefix(q.GetRole(), "role:") {
 		return invalid("%q is no role; write role:<name>", q.GetRole())
 	}
 	for _, text := range []string{q.GetSubject(), q.GetRole(), q.GetTicket(), q.GetIdempotencyKey()} {
@@ -48,10 +40,33 @@ func checkGrantForm(q *curfewv1.CreateGrantRequest) error {
 			return invalid("%.20q... has %d bytes; no text of a grant may have more than %d", text, len(text), maxGrantText)
 		}
 	}
-	if q.GetExpiresAt() == nil {
-		return invalid("expires_at is missing: a grant without an end does not exist")
+	switch {
+	case q.GetExpiresAt() != nil && q.GetDuration() != nil:
+		return invalid("both expires_at and duration are given; an end is one or the other")
+	case q.GetExpiresAt() != nil, q.GetDuration() == nil && emergency:
+	case q.GetDuration() == nil:
+		return invalid("expires_at is missing, and duration too: a grant without an end does not exist")
+	case q.GetDuration().CheckValid() != nil || q.GetDuration().AsDuration() <= 0:
+		return invalid("the grant would last %v; it must last longer than nothing", q.GetDuration().AsDuration())
 	}
-	return checkReason(q.GetReason())
+	return checkText(q.GetReason())
+}
+
+// checkSubject refuses who can hold no grant.
+func checkSubject(subject string) error {
+	kind, id, _ := strings.Cut(subject, ":")
+	system, local, inSystem := strings.Cut(id, "/")
+	switch {
+	case id == "" || kind != "person" && kind != "app" && kind != "service":
+		return invalid("subject %q is nobody who can hold a grant; write person:<id>, app:<source>/<id> or service:<id>", subject)
+	case kind == "app" && (!inSystem || system == "" || local == ""):
+		return invalid("subject %q says no source; an app is app:<source>/<id>, such as app:okta/0oa1", subject)
+	case kind == "person" && strings.ContainsAny(id, "@/"):
+		return invalid("subject %q is no person: a person is named by a short id, as in identities.yaml, and not by an e-mail", subject)
+	case strings.ContainsAny(id, ",*?\"'` {}\\") || event.Clean(id) != id:
+		return invalid("subject %q holds a character that no subject has; decisions show it as %%XX", subject)
+	}
+	return nil
 }
 
 // checkReason refuses a step without its why.
@@ -59,25 +74,63 @@ func checkReason(reason string) error {
 	if strings.TrimSpace(reason) == "" {
 		return invalid("the reason is missing; whoever reads the log later will want it")
 	}
+	return checkText(reason)
+}
+
+func checkText(reason string) error {
 	if len(reason) > maxGrantText {
 		return invalid("the reason has %d bytes; no text of a grant may have more than %d", len(reason), maxGrantText)
 	}
 	return nil
 }
 
-// checkGrantTimes refuses a grant that would change what has been, or never end.
-func checkGrantTimes(from, until, now time.Time) error {
+// checkTerms refuses what the policy wants said and was not.
+func checkTerms(terms judge.Terms, g *curfewv1.Grant) error {
+	if terms.Why {
+		if err := checkReason(g.GetReason()); err != nil {
+			return err
+		}
+	}
+	if terms.Ticket && strings.TrimSpace(g.GetTicket()) == "" {
+		return invalid("the ticket is missing; the policy wants one for %s", g.GetRole())
+	}
+	return nil
+}
+
+// checkGrantTimes refuses a grant that would change what has been, never end, or last longer than the policy lets it.
+func checkGrantTimes(g *curfewv1.Grant, terms judge.Terms, now time.Time) error {
+	from := now.Truncate(time.Second)
+	if g.GetFrom() != nil {
+		from = g.GetFrom().AsTime()
+	}
+	until, length := g.GetExpiresAt().AsTime(), length(g, now)
+	if g.GetDuration() != nil {
+		until = from.Add(length)
+	}
 	switch {
-	case from.Before(now):
+	case from.Before(now.Truncate(time.Second)):
 		return invalid("the grant would begin at %s, which has passed, and what has been judged stays; leave out when it begins to let it begin now", from.Format(time.RFC3339))
-	case !until.After(now):
+	case !until.After(now) && g.GetDuration() == nil:
 		return invalid("the grant would end at %s, which has passed", until.Format(time.RFC3339))
 	case !until.After(from):
 		return invalid("the grant would end at %s, and not after it begins, at %s", until.Format(time.RFC3339), from.Format(time.RFC3339))
 	case until.Sub(now) > longestGrant:
 		return invalid("the grant would end at %s, more than 365 days from now; what lasts longer belongs in the policy", until.Format(time.RFC3339))
+	case length > terms.Max:
+		return invalid("the grant would last %s; by %s it may last %s at most", judge.SayLength(length), terms.MaxBy, judge.SayLength(terms.Max))
 	}
 	return nil
+}
+
+// length is how long a grant that is asked for now would last.
+func length(g *curfewv1.Grant, now time.Time) time.Duration {
+	switch {
+	case g.GetDuration() != nil:
+		return g.GetDuration().AsDuration()
+	case g.GetFrom() != nil:
+		now = later(g.GetFrom().AsTime(), now)
+	}
+	return g.GetExpiresAt().AsTime().Sub(now)
 }
 
 // checkHolder refuses a grant that would never count, for want of such a person or of such a role in the policy.

@@ -123,7 +123,7 @@ func TestListGrants(t *testing.T) {
 		case "app":
 			q.Subject, q.ExpiresAt = "app:okta/0oa1", in(30*time.Minute)
 		case "to come":
-			q.From, q.ExpiresAt = in(24*time.Hour), in(48*time.Hour)
+			q.From, q.ExpiresAt = in(24*time.Hour), in(47*time.Hour)
 		}
 		made, err := grants.CreateGrant(ctx, q)
 		if err != nil {

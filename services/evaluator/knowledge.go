@@ -42,6 +42,7 @@ type knowledge struct {
 
 	mu      sync.Mutex
 	fold    *temporal.Fold
+	grants  *grantFold
 	reached reached
 	changes [len(linkStreams)]map[uint64]int64 // by sequence: the earliest moment about which that message changed anything
 	moved   chan struct{}                      // closed, and replaced, whenever reached grows
@@ -60,12 +61,13 @@ type picture struct {
 	*judge.Judge
 	basis     *curfewv1.Basis
 	revisions int
+	grants    *grantView
 }
 
 func openKnowledge(b *bus.Bus, policies *policies, tenant string, pseudonyms []byte, log *slog.Logger) *knowledge {
 	k := &knowledge{
 		bus: b, tenant: tenant, pseudonyms: pseudonyms, policies: policies, log: log,
-		fold: temporal.NewFold(), moved: make(chan struct{}), stale: true, asking: make(chan struct{}, 1),
+		fold: temporal.NewFold(), grants: newGrantFold(), moved: make(chan struct{}), stale: true, asking: make(chan struct{}, 1),
 	}
 	for i := range k.changes {
 		k.changes[i] = map[uint64]int64{}
@@ -114,6 +116,9 @@ func (k *knowledge) take(ctx context.Context, i int, m bus.Message) error {
 		if err := fold(k.fold); err != nil {
 			k.log.Error("links left out: the record cannot be read", "stream", linkStreams[i], "sequence", m.Sequence, "error", err)
 		}
+	}
+	if step := new(curfewv1.GrantStep); i == grantsRoot && fold != nil && m.Decode(step) == nil {
+		k.grants.take(step)
 	}
 	if from, changed := k.fold.Changed(); changed {
 		k.changes[i][m.Sequence] = from
@@ -204,7 +209,7 @@ func (k *knowledge) now() *picture {
 	basis.InventorySequence, basis.LinksSequence, basis.GrantsSequence = k.reached[inventoryRoot], k.reached[linksRoot], k.reached[grantsRoot]
 	k.picture = &picture{
 		Judge: &judge.Judge{Tenant: k.tenant, Pseudonyms: k.pseudonyms, Policies: revisions.at, Known: k.fold.Known()},
-		basis: basis, revisions: len(revisions),
+		basis: basis, revisions: len(revisions), grants: k.grants.now(),
 	}
 	k.stale = false
 	return k.picture

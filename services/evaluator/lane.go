@@ -18,7 +18,6 @@ import (
 	"github.com/curfewhq/curfew/internal/bus"
 	"github.com/curfewhq/curfew/internal/event"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
-	"github.com/curfewhq/curfew/services/evaluator/judge"
 )
 
 // lane judges one feed. Where it stands is not kept apart: it is the event sequence in the newest decision batch, so a
@@ -245,7 +244,7 @@ func (l *lane) decide(by *picture, batch *curfewv1.EventBatch) (*curfewv1.Decisi
 	for from := 0; from < len(events); from += share {
 		workers.Go(func() {
 			for i := from; i < min(from+share, len(events)); i++ {
-				answer.Decisions[i], found[i], failed[i] = l.judge1(by.Judge, events[i])
+				answer.Decisions[i], found[i], failed[i] = l.judge1(by, events[i])
 			}
 		})
 	}
@@ -262,7 +261,7 @@ func (l *lane) decide(by *picture, batch *curfewv1.EventBatch) (*curfewv1.Decisi
 }
 
 // judge1 is Evaluate that survives a panic: one hostile event must not stop a lane for ever.
-func (l *lane) judge1(by *judge.Judge, e *curfewv1.Event) (d *curfewv1.Decision, findings []*curfewv1.Finding, err error) {
+func (l *lane) judge1(by *picture, e *curfewv1.Event) (d *curfewv1.Decision, findings []*curfewv1.Finding, err error) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
 			err = fmt.Errorf("judge event: %v", panicked)
@@ -274,7 +273,7 @@ func (l *lane) judge1(by *judge.Judge, e *curfewv1.Event) (d *curfewv1.Decision,
 		}
 	}()
 	d, findings = by.Evaluate(e)
-	return d, findings, nil
+	return d, append(findings, by.afterEnds(e, d)...), nil
 }
 
 func (l *lane) count(batch *curfewv1.EventBatch, answer *curfewv1.DecisionBatch, findings []*curfewv1.Finding) {

@@ -218,7 +218,11 @@ func wantedFinding(q *curfewv1.ListFindingsRequest, f *curfewv1.Finding) bool {
 		q.GetPerson() != "" && !about(q.GetPerson(), f.GetDecision()) {
 		return false
 	}
-	return within(judge.Placed(f.GetTime(), f.GetEvent().GetReceived()), q.GetFrom(), q.GetUntil())
+	at := f.GetTime()
+	if f.GetEvent() != nil {
+		at = judge.Placed(at, f.GetEvent().GetReceived())
+	}
+	return within(at, q.GetFrom(), q.GetUntil())
 }
 
 // ExplainDecision judges a question.

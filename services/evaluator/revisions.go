@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -39,13 +40,13 @@ func (a *api) ApplyPolicy(ctx context.Context, request *curfewv1.ApplyPolicyRequ
 	if err := (workbench.Bench{Catalog: a.Catalog, Tenant: a.Tenant, Now: time.Now()}).LockedOut(policy); err != nil {
 		return nil, status.Error(codes.FailedPrecondition, err.Error())
 	}
-	if err := a.lockedOut(policy); err != nil {
+	if err := a.lockedOut(policy, callerOf(ctx).subject); err != nil {
 		return nil, err
 	}
 	if request.GetDryRun() {
 		return a.tryPolicy(ctx, policy, request)
 	}
-	applied, unchanged, err := a.policies.apply(ctx, policy, admin, request.GetReason(), request.GetExpectedDigest())
+	applied, unchanged, err := a.policies.apply(ctx, policy, callerOf(ctx).subject, request.GetReason(), request.GetExpectedDigest())
 	if errors.Is(err, errSuperseded) {
 		return nil, a.superseded(request.GetExpectedDigest())
 	}
@@ -55,13 +56,16 @@ func (a *api) ApplyPolicy(ctx context.Context, request *curfewv1.ApplyPolicyRequ
 	return &curfewv1.ApplyPolicyResponse{Revision: applied.policy.record, Unchanged: unchanged}, nil
 }
 
-// lockedOut is an error where whoever calls could not change the policy again, now or once the rows that end have ended:
-// whom the policy lets administer must also be able to call, and so far there is one caller.
-func (a *api) lockedOut(policy *judge.Policy) error {
+// lockedOut is an error where neither whoever calls nor the admin token could change the policy again, now or once the rows
+// that end have ended: whom the policy lets administer must also be able to call.
+func (a *api) lockedOut(policy *judge.Policy, caller string) error {
 	now := time.Now()
 	for _, at := range []time.Time{now, now.AddDate(100, 0, 0)} {
-		if answer, err := policy.Suppose(admin, a.Tenant, at).Ask(judge.Self+"/api/policy", "admin", "administer"); err != nil || !answer.Allowed {
-			return status.Errorf(codes.FailedPrecondition, "the policy would lock you out: %s could not change it again, now or once the rows that end have ended; add a row such as: p, %s, *, %s/api/*, admin, *, allow", admin, admin, judge.Self)
+		if !slices.ContainsFunc([]string{admin, caller}, func(who string) bool {
+			answer, err := policy.Suppose(who, a.Tenant, at).Ask(judge.Self+"/api/policy", "admin", "administer")
+			return err == nil && answer.Allowed
+		}) {
+			return status.Errorf(codes.FailedPrecondition, "the policy would lock you out: %s could not change it again, now or once the rows that end have ended; add a row such as: p, %s, *, %s/api/*, admin, *, allow", caller, caller, judge.Self)
 		}
 	}
 	return nil
@@ -80,7 +84,7 @@ func (a *api) tryPolicy(ctx context.Context, policy *judge.Policy, request *curf
 		return nil, a.superseded(expected)
 	}
 	return &curfewv1.ApplyPolicyResponse{Revision: &curfewv1.PolicyRevision{
-		Number: newest.number + 1, Digest: policy.Digest(), Author: admin, Reason: request.GetReason(),
+		Number: newest.number + 1, Digest: policy.Digest(), Author: callerOf(ctx).subject, Reason: request.GetReason(),
 	}}, nil
 }
 

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The Curfew authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package notifier makes findings alerts and hands them to receivers. It alone talks to people.
+// Package notifier makes findings alerts and hands them to receivers, brings to grants what the clock brings, and tells
+// people of them. It alone talks to people.
 package notifier
 
 import (
@@ -14,9 +15,11 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/curfewhq/curfew/internal/bus"
+	"github.com/curfewhq/curfew/internal/clock"
 	"github.com/curfewhq/curfew/internal/config"
 	"github.com/curfewhq/curfew/internal/state"
 	"github.com/curfewhq/curfew/internal/telemetry"
@@ -35,6 +38,10 @@ type Options struct {
 	Mode func(source string) config.Mode
 	// Receivers by name.
 	Receivers map[string]Receiver
+	// Clock by which grants begin and end; nil = the machine's.
+	Clock clock.Clock
+	// Ready is called once every grant is known and what was overdue at the start is being ended; nil = nobody waits.
+	Ready func()
 	// Log and Metrics receive what happens.
 	Log     *slog.Logger
 	Metrics *telemetry.Metrics
@@ -46,13 +53,34 @@ const (
 	rateEvery = 500 * time.Millisecond
 )
 
-// Run makes each finding an alert until ctx ends, whose error it returns. Several may run at once: they share the work.
+// Run makes each finding an alert, takes the steps that the clock brings to grants and tells people of them, until ctx
+// ends, whose error it returns. Several may run at once: they share the work. Notices of grants are sent in every mode:
+// they are about what people asked for and hold, and no alerts.
 func Run(ctx context.Context, o Options) error {
+	if o.Clock == nil {
+		o.Clock = clock.System(o.stepped)
+	}
 	n := &notifier{o}
-	return o.Bus.Consume(ctx, bus.Consumer{
-		Service: "notifier", Name: "notifier-" + o.Tenant, Filter: bus.All("finding", o.Tenant),
-		Dead: func(reason string) { o.Metrics.Dead("notifier", reason) },
-	}, n.handle)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		return o.Bus.Consume(ctx, bus.Consumer{
+			Service: "notifier", Name: "notifier-" + o.Tenant, Filter: bus.All("finding", o.Tenant),
+			Dead: func(reason string) { o.Metrics.Dead("notifier", reason) },
+		}, n.handle)
+	})
+	group.Go(func() error { return runGrants(ctx, o) })
+	return group.Wait()
+}
+
+// stepped says that somebody set the machine's clock.
+func (o Options) stepped(step time.Duration, believed bool) {
+	if believed {
+		o.Metrics.Stepped("believed")
+		o.Log.Warn("the machine's clock has been off for ten minutes, so it is believed: grants go by it from now on", "step", step)
+		return
+	}
+	o.Metrics.Stepped("doubted")
+	o.Log.Warn("the machine's clock was set; grants go on by the time that has passed, and by the new one if it stays for ten minutes: check that the time is right", "step", step)
 }
 
 type notifier struct{ Options }
@@ -70,7 +98,7 @@ func (n *notifier) handle(ctx context.Context, m bus.Message) error {
 	}
 	if life.last == 0 {
 		first := &curfewv1.AlertStep{State: curfewv1.AlertState_ALERT_STATE_OPEN, Finding: f}
-		if source := f.GetEvent().GetSource(); n.Mode(source) != config.Alert {
+		if source := f.GetEvent().GetSource(); n.Mode(source) != config.Alert && !isOwed(f) {
 			first.State, first.Detail = curfewv1.AlertState_ALERT_STATE_SUPPRESSED, "the mode of "+cmp.Or(source, "the whole")+" is observe: everything is recorded, nobody is alerted"
 		}
 		if err := n.step(ctx, life, first); err != nil {
@@ -87,6 +115,10 @@ func (n *notifier) handle(ctx context.Context, m bus.Message) error {
 	}
 	return nil
 }
+
+// isOwed is whether a finding is about what Curfew itself owes, such as an end that is overdue: that is told in any mode, for
+// somebody relies on it.
+func isOwed(f *curfewv1.Finding) bool { return f.GetEvent() == nil && f.GetGrantId() != "" }
 
 // life is an alert as its steps leave it.
 type life struct {

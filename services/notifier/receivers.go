@@ -24,6 +24,14 @@ type Receiver interface {
 	Deliver(ctx context.Context, alert *curfewv1.Alert, repeated bool) error
 }
 
+// A Noticer is a receiver that can also tell people of the grants that they asked for, hold or approved. It is safe for
+// concurrent use.
+type Noticer interface {
+	// Notice hands one notice over, to the people that it names. Nil means that it arrived. An error makes it come again;
+	// it holds no secret. The same id may come twice, after a crash.
+	Notice(ctx context.Context, notice *curfewv1.Notice) error
+}
+
 // receivers is every place where alerts can go, by its name in the configuration file.
 func receivers(out io.Writer) map[string]func(yamlfile.Section) (Receiver, error) {
 	return map[string]func(yamlfile.Section) (Receiver, error){

@@ -139,6 +139,47 @@ func Run(t *testing.T, unit time.Duration, open func(t *testing.T) (store state.
 		}
 	})
 
+	t.Run("an index takes many at once and says what comes next", func(t *testing.T) {
+		s, _ := open(t)
+		next := func() time.Time {
+			t.Helper()
+			due, _, err := s.Next(t.Context(), "x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return due
+		}
+		if _, ok, err := s.Next(t.Context(), "x"); err != nil || ok {
+			t.Errorf("next of nothing: got %v, %v, want none", ok, err)
+		}
+		due := map[string]time.Time{}
+		for i := range 2500 {
+			due[fmt.Sprintf("%04d", i)] = noon.Add(time.Duration(i) * time.Second)
+		}
+		if err := s.ScheduleAll(t.Context(), "x", due); err != nil {
+			t.Fatal(err)
+		}
+		if got := next(); !got.Equal(noon) {
+			t.Errorf("next: got %v, want %v", got, noon)
+		}
+		if err := s.ScheduleAll(t.Context(), "x", map[string]time.Time{"0000": {}, "0001": noon.Add(time.Hour), "2499": noon.Add(time.Second), "none": {}}); err != nil {
+			t.Fatal(err)
+		}
+		if got := next(); !got.Equal(noon.Add(time.Second)) {
+			t.Errorf("next: got %v, want what was moved there", got)
+		}
+		got, err := s.Claim(t.Context(), "x", noon.Add(3*time.Second), time.Minute, 1000)
+		if want := []string{"2499", "0002", "0003"}; err != nil || !slices.Equal(got, want) {
+			t.Errorf("claim: got %v, %v, want %v", got, err, want)
+		}
+		if got := next(); !got.Equal(noon.Add(4 * time.Second)) {
+			t.Errorf("next: got %v, want what is not claimed", got)
+		}
+		if err := s.ScheduleAll(t.Context(), "x", nil); err != nil {
+			t.Errorf("none at all: got %v", err)
+		}
+	})
+
 	t.Run("it answers", func(t *testing.T) {
 		s, _ := open(t)
 		if err := s.Ready(t.Context()); err != nil {

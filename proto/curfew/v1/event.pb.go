@@ -155,7 +155,7 @@ type Event struct {
 	Received *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=received,proto3" json:"received,omitempty"`
 	// The vendor's own name of the act, such as "user.session.start". OCSF metadata.event_code.
 	Action string `protobuf:"bytes,7,opt,name=action,proto3" json:"action,omitempty"`
-	// The act in the catalogue's words: read search export create update delete share administer login consent.
+	// The act in the catalogue's words: read search export create update delete share administer approve login consent.
 	// Empty where the catalogue does not know the action. No OCSF counterpart; activity_id follows from it.
 	Act string `protobuf:"bytes,8,opt,name=act,proto3" json:"act,omitempty"`
 	// Who acted. Absent where the record names nobody. OCSF actor.user.

@@ -723,7 +723,7 @@ type HeldPrivilege struct {
 	Stage PrivilegeStage `protobuf:"varint,2,opt,name=stage,proto3,enum=curfew.v1.PrivilegeStage" json:"stage,omitempty"`
 	// What the vendor showed before any grant gave it: what is put back at the end.
 	Prior *PrivilegeState `protobuf:"bytes,3,opt,name=prior,proto3" json:"prior,omitempty"`
-	// The collector that acts on it, unlike any other; no other does until claimed has passed by a minute.
+	// The collector that acts on it, unlike any other; no other does for a while after claimed.
 	Actor string `protobuf:"bytes,4,opt,name=actor,proto3" json:"actor,omitempty"`
 	// When it began to.
 	Claimed *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=claimed,proto3" json:"claimed,omitempty"`

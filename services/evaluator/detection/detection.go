@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The Curfew authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package detection asks of each event and its decision whether people should hear of it. A detection is one file, one
-// file of cases beside it, and one line in All.
+// Package detection asks of each event and its decision, and of each step of a grant, whether people should hear of it. A
+// detection is one file, one file of cases beside it, and one line in All.
 package detection
 
 import (
@@ -25,7 +25,7 @@ type Input struct {
 	Sensitivity int
 }
 
-// Detection is a question to each event.
+// Detection is a question to each event or, where it has Step, to each step of a grant.
 type Detection struct {
 	// ID is its name: that of its file and of its cases.
 	ID string
@@ -36,6 +36,9 @@ type Detection struct {
 	// Match fills in title, severity, reason and next steps of the finding and returns true where there is one. It keeps
 	// no state.
 	Match func(in Input, f *curfewv1.Finding) bool
+	// Step returns what a grant shows as a step leaves it: findings with title, severity, reason, next steps and time, and as
+	// id what tells each from the grant's others. It keeps no state and must not change the grant.
+	Step func(g *curfewv1.Grant) []*curfewv1.Finding
 }
 
 // All is every detection, in the order in which they are asked.
@@ -43,6 +46,11 @@ func All() []Detection {
 	return []Detection{
 		unauthorizedAccess,
 		unapprovedApp,
+		revocationUnverified,
+		revocationOverdue,
+		revocationStuck,
+		grantFailed,
+		breakGlassUsed,
 	}
 }
 
@@ -51,13 +59,30 @@ func Ask(in Input) []*curfewv1.Finding {
 	var findings []*curfewv1.Finding
 	for _, d := range All() {
 		f := &curfewv1.Finding{Format: 1}
-		if !d.Match(in, f) {
+		if d.Match == nil || !d.Match(in, f) {
 			continue
 		}
 		f.Id = strings.TrimPrefix(event.ContentKey(d.ID, in.Event.GetTenant(), in.Event.GetId()), "sha256-")
 		f.Tenant, f.Detection, f.Controls, f.Time = in.Event.GetTenant(), d.ID, d.Controls, in.Event.GetTime()
 		f.Event, f.Decision = withoutRaw(in.Event), in.Decision
 		findings = append(findings, f)
+	}
+	return findings
+}
+
+// AskGrant returns the findings of every detection about a grant as a step leaves it. What one step shows and the next
+// shows still has the same id.
+func AskGrant(g *curfewv1.Grant) []*curfewv1.Finding {
+	var findings []*curfewv1.Finding
+	for _, d := range All() {
+		if d.Step == nil {
+			continue
+		}
+		for _, f := range d.Step(g) {
+			f.Id = strings.TrimPrefix(event.ContentKey(d.ID, g.GetTenant(), g.GetId(), f.GetId()), "sha256-")
+			f.Format, f.Tenant, f.Detection, f.Controls, f.GrantId = 1, g.GetTenant(), d.ID, d.Controls, g.GetId()
+			findings = append(findings, f)
+		}
 	}
 	return findings
 }
@@ -99,6 +124,7 @@ func did(in Input) string {
 		"read": {"read", "read"}, "search": {"searched", "search"}, "export": {"exported", "export"},
 		"create": {"created", "create"}, "update": {"changed", "change"}, "delete": {"deleted", "delete"},
 		"share": {"shared", "share"}, "login": {"signed in to", "sign in to"}, "consent": {"gave consent for", "give consent for"},
+		"approve": {"approved", "approve"},
 	}
 	verb, known := verbs[in.Decision.GetAct()]
 	if !known {

@@ -36,3 +36,24 @@ func (p *Policy) Roles() []string {
 // KnowsPerson is whether a person can have that id: one whom identities.yaml lists, any where a directory makes people
 // too, and any where there is no such file.
 func (p *Policy) KnowsPerson(id string) bool { return !p.identities.given || p.identities.knows(id) }
+
+// Persons is every person whom identities.yaml lists or a row names, as rows name them, sorted.
+func (p *Policy) Persons() []string {
+	named := map[string]bool{}
+	for id := range p.identities.people {
+		named["person:"+id] = true
+	}
+	for holder := range p.links {
+		if strings.HasPrefix(holder, "person:") {
+			named[holder] = true
+		}
+	}
+	for _, r := range p.rows {
+		for _, field := range r.fields {
+			if strings.HasPrefix(field, "person:") {
+				named[field] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(named))
+}

@@ -119,7 +119,7 @@ func (c *classes) of(e *curfewv1.Event, object string, action catalog.Action) []
 		}
 	}
 	// Whoever names an object must not thereby lower what it means to change who may do what.
-	if action.Class != "" && (len(found) == 0 || action.Act == "administer" || action.Act == "consent") {
+	if action.Class != "" && (len(found) == 0 || action.Act == "administer" || action.Act == "approve" || action.Act == "consent") {
 		add(action.Class)
 	}
 	if len(found) == 0 {

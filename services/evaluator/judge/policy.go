@@ -32,11 +32,13 @@ const (
 	identitiesFile = "identities.yaml"
 	classesFile    = "classes.yaml"
 	catalogFile    = "catalog.yaml"
+	grantsFile     = "grants.yaml"
+	onCallFile     = "oncall.yaml"
 )
 
 // Files is the names of the files of a policy folder.
 func Files() []string {
-	return []string{modelFile, policyFile, identitiesFile, classesFile, catalogFile}
+	return []string{modelFile, policyFile, identitiesFile, classesFile, catalogFile, grantsFile, onCallFile}
 }
 
 // Policy is one whole state of the policy: who may do what to which data, who is who, and which object holds which
@@ -52,6 +54,7 @@ type Policy struct {
 	links      map[string][]temporal.Link // g rows by holder, with what is implied
 	implied    map[string][]temporal.Link // by kind, for those without g rows
 	named      []named
+	grants     *grants
 }
 
 // ReadPolicy reads a policy folder. Every error names the file, and the line where there is one.
@@ -139,6 +142,9 @@ func NewPolicy(files map[string][]byte, cat *catalog.Catalog) (*Policy, error) {
 		return nil, err
 	}
 	p.catalog = p.classes.catalog
+	if err := p.readGrants(files[grantsFile], files[onCallFile]); err != nil {
+		return nil, err
+	}
 	return p, p.takeRows(string(files[modelFile]), rows)
 }
 

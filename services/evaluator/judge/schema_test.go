@@ -51,7 +51,7 @@ func TestSchemasSayWhatTheReaderTakes(t *testing.T) {
 	for _, c := range []struct {
 		file  string
 		parts int
-	}{{classesFile, 3}, {identitiesFile, 2}, {catalogFile, 4}} {
+	}{{classesFile, 3}, {identitiesFile, 2}, {catalogFile, 4}, {grantsFile, 7}, {onCallFile, 2}} {
 		t.Run(c.file, func(t *testing.T) {
 			content, err := os.ReadFile(filepath.Join(exampleDir, "schema", strings.TrimSuffix(c.file, ".yaml")+".json"))
 			if err != nil {
@@ -92,7 +92,7 @@ func TestSchemasSayWhatTheReaderTakes(t *testing.T) {
 
 // The files that ship name the schema by which an editor checks them.
 func TestTheExampleNamesItsSchemas(t *testing.T) {
-	for _, file := range []string{classesFile, identitiesFile, catalogFile} {
+	for _, file := range []string{classesFile, identitiesFile, catalogFile, grantsFile, onCallFile} {
 		content, err := os.ReadFile(filepath.Join(exampleDir, file))
 		if err != nil {
 			t.Fatal(err)

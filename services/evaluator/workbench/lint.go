@@ -70,7 +70,7 @@ func (b Bench) Lint(files map[string][]byte) []Problem {
 	}
 	l := &linter{Bench: b, policy: policy, sheet: newSheet(policy)}
 	for _, check := range []func(){
-		l.locked, l.scanned, l.shadowed, l.past, l.roles, l.chains, l.people, l.rowNames, l.classes, l.resources, l.identities, l.catalogue,
+		l.locked, l.scanned, l.shadowed, l.past, l.roles, l.chains, l.people, l.rowNames, l.classes, l.resources, l.identities, l.catalogue, l.grants,
 	} {
 		check()
 	}

@@ -151,6 +151,8 @@ func lintCases(t *testing.T) []lintCase {
 		{"accounts of a source that there is not", with(identitiesFile, "  - {id: max, accounts: {githb: [x]}}\n"), "warning identities.yaml:4 unknown-source", `did you mean "github"?`},
 		{"a directory that there is not", with(identitiesFile, "directory: oktta\n"), "warning identities.yaml:4 unknown-source", `did you mean "okta"?`},
 		{"an address without @", with(identitiesFile, "  - {id: max, emails: [max.example.com]}\n"), "warning identities.yaml:4 no-address", `"max.example.com" of person:max`},
+		{"a role to grant that there is not", with(grantsFile, "roles:\n  role:suport: {max: 1h}\n"), "warning grants.yaml:2 unknown-role", `did you mean "role:support"?`},
+		{"more approvals than persons", with(grantsFile, "roles:\n  role:support: {approvals: 2}\n"), "warning grants.yaml:2 unapprovable", "the rows let 1"},
 		{"a source of the user's own", with(catalogFile, "sources:\n  shopifi: {kinds: {order: order}}\n"), "hint catalog.yaml:2 unknown-source", `"shopifi" is no source that Curfew reads`},
 		{"a source of the user's own that is near another", with(catalogFile, "sources:\n  slak: {kinds: {order: order}}\n"), "warning catalog.yaml:2 unknown-source", `did you mean "slack"?`},
 	}

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Curfew authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package console prints alerts where Curfew runs: the card that Slack will show, in plain text.
+// Package console prints alerts and notices where Curfew runs: what Slack will show, in plain text.
 package console
 
 import (
@@ -48,6 +48,24 @@ func (r *Receiver) Deliver(_ context.Context, alert *curfewv1.Alert, repeated bo
 	return nil
 }
 
+// Notice prints what people are told of a grant: what about and to whom, then what. Nil means that every byte was written.
+func (r *Receiver) Notice(_ context.Context, notice *curfewv1.Notice) error {
+	to := "whom it concerns"
+	if len(notice.GetTo()) > 0 {
+		to = strings.Join(notice.GetTo(), ", ")
+	}
+	kind := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(notice.GetKind().String(), "NOTICE_KIND_"), "_", " "))
+	// Each in one line, whatever stands in it: nobody may write a notice of their own into another's.
+	line := func(text string) string { return strings.Join(strings.Fields(plain(text)), " ") }
+	text := fmt.Sprintf("● grant %s, %s, to %s:\n  %s\n", line(notice.GetGrant().GetId()), kind, line(to), line(notice.GetText()))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, err := io.WriteString(r.out, text); err != nil {
+		return fmt.Errorf("print notice: %w", err)
+	}
+	return nil
+}
+
 // card is the alert as a person reads it: who did what to which data, why it is an alert, what to do next.
 func (r *Receiver) card(alert *curfewv1.Alert, repeated bool) string {
 	f := alert.GetFinding()
@@ -60,11 +78,16 @@ func (r *Receiver) card(alert *curfewv1.Alert, repeated bool) string {
 		c.text("", "(sent before, but it is not known whether it arrived)")
 	}
 	c.rule("├")
-	c.field("Who", r.who(e, d))
-	c.field("What", fmt.Sprintf("%s (%s in %s)%s", d.GetAct(), e.GetAction(), e.GetSource(), outcome(e)))
-	c.field("On", on(e))
-	c.field("Data", strings.Join(d.GetClasses(), ", "))
-	c.field("When", r.when(e))
+	c.field("Grant", f.GetGrantId())
+	if e != nil {
+		c.field("Who", r.who(e, d))
+		c.field("What", fmt.Sprintf("%s (%s in %s)%s", d.GetAct(), e.GetAction(), e.GetSource(), outcome(e)))
+		c.field("On", on(e))
+		c.field("Data", strings.Join(d.GetClasses(), ", "))
+		c.field("When", r.when(e))
+	} else if f.GetTime() != nil {
+		c.field("When", r.clock(f.GetTime().AsTime()))
+	}
 	c.field("From", from(e))
 	for _, change := range e.GetChanges() {
 		c.field("Change", fmt.Sprintf("%s: %s → %s", change.GetField(), orNone(change.GetBefore()), orNone(change.GetAfter())))

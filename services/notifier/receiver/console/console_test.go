@@ -88,6 +88,39 @@ func TestCard(t *testing.T) {
 	}
 }
 
+func TestNotice(t *testing.T) {
+	notice := func(text string) *curfewv1.Notice {
+		return &curfewv1.Notice{
+			Kind: curfewv1.NoticeKind_NOTICE_KIND_BREAK_GLASS, Grant: &curfewv1.Grant{Id: "g1"}, To: []string{"person:bob", "person:cid"}, Text: text,
+		}
+	}
+	nobody := notice("it ended.")
+	nobody.To = nil
+	for _, c := range []struct {
+		name string
+		in   *curfewv1.Notice
+		want string
+	}{
+		{"plain", notice("person:ann took role:admin."), "● grant g1, break glass, to person:bob, person:cid:\n  person:ann took role:admin.\n"},
+		{"to nobody known", nobody, "● grant g1, break glass, to whom it concerns:\n  it ended.\n"},
+		{"hostile", notice("why:\n● grant g2, ended\x1b[2J \u202eback"), "● grant g1, break glass, to person:bob, person:cid:\n  why: ● grant g2, ended\ufffd[2J \ufffdback\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var out bytes.Buffer
+			r, err := console.New(console.Config{}, &out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Notice(t.Context(), c.in); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, out.String()); diff != "" {
+				t.Errorf("notice (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, errors.New("closed") }
@@ -99,5 +132,8 @@ func TestWhatIsNotPrintedIsAnError(t *testing.T) {
 	}
 	if err := r.Deliver(t.Context(), alert(), false); err == nil {
 		t.Error("got nil")
+	}
+	if err := r.Notice(t.Context(), &curfewv1.Notice{}); err == nil {
+		t.Error("notice: got nil")
 	}
 }

@@ -1,0 +1,12 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+package slack
+
+// Rank is where a level stands among those of its kind, the higher the more; below 0 where there is none of that name.
+func (s *Source) Rank(kind, level string) int {
+	if kind != workspaceRoleKind && level != "" {
+		return -1
+	}
+	return rank(level)
+}

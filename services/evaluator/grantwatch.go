@@ -1,0 +1,75 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+package evaluator
+
+import (
+	"context"
+	"time"
+
+	"github.com/curfewhq/curfew/internal/bus"
+	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+	"github.com/curfewhq/curfew/services/evaluator/detection"
+)
+
+// watchGrants publishes what every step of a grant gives reason to say, until ctx ends. Replicas share the steps; one is
+// done with once all findings about it are on disk.
+func (e *evaluator) watchGrants(ctx context.Context) error {
+	w := &grantWatch{evaluator: e, told: map[string]map[string]bool{}}
+	consumer := bus.Consumer{
+		Service: "evaluator", Name: "evaluator-grants-" + e.Tenant, Filter: bus.All("grant", e.Tenant),
+		Dead: func(reason string) { e.Metrics.Dead("evaluator", reason) },
+	}
+	for {
+		err := e.Bus.Consume(ctx, consumer, w.handle)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		e.Log.Error("watching grants broke off; going on", "error", err)
+		e.Metrics.Failed("evaluator", "grants")
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// grantWatch is what one process has told of grants: a step shows again what the one before showed. Another process, and
+// this one after a restart, tells the same again under the same id. It is for one goroutine.
+type grantWatch struct {
+	*evaluator
+	told map[string]map[string]bool // by grant: ids of findings
+}
+
+// maxWatched is of how many grants is kept what was told.
+const maxWatched = 100_000
+
+func (w *grantWatch) handle(ctx context.Context, m bus.Message) error {
+	step := new(curfewv1.GrantStep)
+	if err := m.Decode(step); err != nil {
+		return bus.Permanent("unreadable grant step", err)
+	}
+	g := step.GetGrant()
+	for _, f := range detection.AskGrant(g) {
+		if w.told[g.GetId()][f.GetId()] {
+			continue
+		}
+		if _, err := w.Bus.Publish(ctx, bus.FindingSubject(f), f.GetId(), f); err != nil {
+			return err
+		}
+		w.Metrics.Found(f.GetDetection())
+		w.remember(g.GetId(), f.GetId())
+	}
+	return nil
+}
+
+func (w *grantWatch) remember(id, finding string) {
+	if len(w.told) >= maxWatched {
+		clear(w.told) // what is told twice has one id
+	}
+	if w.told[id] == nil {
+		w.told[id] = map[string]bool{}
+	}
+	w.told[id][finding] = true
+}
