@@ -98,3 +98,46 @@ func appendable(from, size int) (batch []bus.Pending) {
 	}
 	return batch
 }
+
+// TestTheNewestIsNotMissed reads the newest of each subject while they are written to: each is there.
+func TestTheNewestIsNotMissed(t *testing.T) {
+	b := bustest.New(t)
+	const subjects = 50
+	last := map[int]uint64{}
+	write := func(i int) {
+		sequence, err := b.Append(t.Context(), bus.GrantSubject("shop", fmt.Sprint(i)), last[i], step(fmt.Sprint(i), 0).Message)
+		if err != nil {
+			t.Error(err)
+		}
+		last[i] = sequence
+	}
+	for i := range subjects {
+		write(i)
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+				write(n % subjects)
+			}
+		}
+	}()
+	for range 40 {
+		seen := map[string]bool{}
+		if err := b.Read(t.Context(), bus.All("grant"), bus.From{Newest: true}, func(m bus.Message) error {
+			seen[m.Subject] = true
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+		if len(seen) != subjects {
+			t.Errorf("got %d subjects, want %d", len(seen), subjects)
+		}
+	}
+	close(stop)
+	<-stopped
+}

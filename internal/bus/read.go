@@ -75,17 +75,27 @@ func (b *Bus) Follow(ctx context.Context, filter string, from From, handle func(
 // errDone ends a Follow that has read enough.
 var errDone = errors.New("done")
 
-// Read is Follow over what is there when it is called: it returns nil once the last of it was handled.
+// Read is Follow over what is there when it is called: it returns nil once the last of it was handled. Of Newest a subject
+// that is written to meanwhile may be handled twice, the later last.
 func (b *Bus) Read(ctx context.Context, filter string, from From, handle func(Message) error) error {
+	last, err := b.read(ctx, filter, from, handle)
+	if err == nil && from.Newest && from.After == 0 && last > 0 {
+		// What was newest at first and is not any more when reading begins is not handed over: its successor is.
+		_, err = b.read(ctx, filter, From{After: last}, handle)
+	}
+	return err
+}
+
+func (b *Bus) read(ctx context.Context, filter string, from From, handle func(Message) error) (end uint64, err error) {
 	last, err := b.Last(ctx, filter)
 	if errors.Is(err, ErrNotFound) {
-		return nil
+		return 0, nil
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if last.Sequence <= from.After || !from.Time.IsZero() && last.Time.Before(from.Time) {
-		return nil
+		return last.Sequence, nil
 	}
 	err = b.Follow(ctx, filter, from, func(message Message) error {
 		if message.Sequence <= last.Sequence {
@@ -99,9 +109,9 @@ func (b *Bus) Read(ctx context.Context, filter string, from From, handle func(Me
 		return nil
 	})
 	if errors.Is(err, errDone) {
-		return nil
+		err = nil
 	}
-	return err
+	return last.Sequence, err
 }
 
 // End is the sequence of the newest message of a whole stream, by the root of its subjects ("grant"), of whatever tenant;

@@ -68,12 +68,15 @@ func isStuck(g *curfewv1.Grant, now time.Time) bool {
 // listed is the grants, as answers show them, that a caller wants, the soonest to end first.
 func (a *api) listed(ctx context.Context, wanted func(*curfewv1.Grant) bool) ([]*curfewv1.Grant, error) {
 	newest := map[string]*curfewv1.Grant{}
-	if err := a.Bus.Read(ctx, bus.All("grant", a.Tenant), bus.From{}, func(m bus.Message) error {
+	if err := a.Bus.Read(ctx, bus.All("grant", a.Tenant), bus.From{Newest: true}, func(m bus.Message) error {
 		step, err := readStep(m)
-		if err == nil {
-			newest[step.GetGrant().GetId()] = step.GetGrant()
+		if err != nil { // one that cannot be read may not hide the others
+			a.Log.Error("a grant is left out of a list: its newest step cannot be read", "sequence", m.Sequence, "error", err)
+			a.Metrics.Unread("evaluator")
+			return nil
 		}
-		return err
+		newest[step.GetGrant().GetId()] = step.GetGrant()
+		return nil
 	}); err != nil {
 		return nil, asStatus(err)
 	}

@@ -10,3 +10,8 @@ func (s *Source) Rank(kind, level string) int {
 	}
 	return rank(level)
 }
+
+// Expires is whether Google itself can end a privilege of a kind at a level, as configured. It asks nobody.
+func (s *Source) Expires(kind, level string) bool {
+	return s.config.NativeExpiry && kind == "group" && rank(level) == 0
+}

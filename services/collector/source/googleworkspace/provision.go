@@ -34,8 +34,9 @@ type privilege struct {
 	// restore makes it what it was before where it was held before, and says whether there was anything to do; nil where
 	// there are no levels.
 	restore func(ctx context.Context, w *work, p *curfewv1.Privilege, prior *curfewv1.PrivilegeState) (changed bool, err error)
-	// finish completes what was given earlier and broke off; nil where nothing can.
-	finish func(ctx context.Context, w *work, p *curfewv1.Privilege)
+	// finish completes what was given earlier and broke off, and moves the end that Google knows of to a later one; it says
+	// whether there was anything to do. Nil where nothing can be.
+	finish func(ctx context.Context, w *work, p *curfewv1.Privilege) (changed bool, err error)
 	// residual is what outlives the end.
 	residual string
 }
@@ -63,8 +64,9 @@ type work struct {
 	group *group
 	// strange is whether holder or group go by another address now than the privilege says, which they never had.
 	strange bool
-	// endRead is whether state has when Google ends it, be it never.
+	// endRead is whether state has when Google ends it, be it never; endErr is why not, where that was asked.
 	endRead bool
+	endErr  error
 }
 
 // note adds a call as it is told: without its query, which may hold an e-mail.
@@ -169,7 +171,9 @@ func (w *work) outcome(outcome curfewv1.ProvisionOutcome) *curfewv1.Provisioned 
 	return &curfewv1.Provisioned{Outcome: outcome, Calls: w.lines}
 }
 
-// Grant makes the holder have the privilege at its level, or at a higher one that they have already. To an id that goes by
+// Grant makes the holder have the privilege at its level, or at a higher one that they have already. Where Google itself is
+// to end it sooner than the privilege says, that end is moved; none is moved to a sooner one, and what Google is not to end
+// gets no end. An error may mean that the end alone could not be read or moved. To an id that goes by
 // another address now nothing is given: GONE. An OAuth token is for the holder to give: TASK.
 func (s *Source) Grant(ctx context.Context, p *curfewv1.Privilege) (*curfewv1.Provisioned, error) {
 	granted, err := s.grant(ctx, p)
@@ -188,12 +192,24 @@ func (s *Source) grant(ctx context.Context, p *curfewv1.Privilege) (*curfewv1.Pr
 	case gone(w.state), w.strange:
 		return w.outcome(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_GONE), nil
 	case w.state.GetPresence() == curfewv1.Presence_PRESENCE_PRESENT && rank(w.state.GetLevel()) >= rank(p.GetLevel()):
-		if kind.finish != nil {
-			kind.finish(ctx, w, p)
-		}
-		return w.outcome(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_ALREADY), nil
+		return w.finished(ctx, kind, p)
 	}
 	return kind.give(ctx, w, p)
+}
+
+// finished is what comes of a grant of what is held.
+func (w *work) finished(ctx context.Context, kind privilege, p *curfewv1.Privilege) (*curfewv1.Provisioned, error) {
+	if kind.finish == nil {
+		return w.outcome(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_ALREADY), nil
+	}
+	changed, err := kind.finish(ctx, w, p)
+	switch {
+	case err != nil:
+		return nil, err
+	case changed:
+		return w.outcome(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_DONE), nil
+	}
+	return w.outcome(curfewv1.ProvisionOutcome_PROVISION_OUTCOME_ALREADY), nil
 }
 
 // Revoke makes it what it was before: what prior shows at the same level or a higher one stays, a lower level is put back

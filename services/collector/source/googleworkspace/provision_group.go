@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/curfewhq/curfew/internal/vendorhttp"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
@@ -218,11 +219,26 @@ func (w *work) endNew(ctx context.Context, p *curfewv1.Privilege) {
 	w.begun.Delete(begunKey(p))
 }
 
-// finishGroup gives a membership its end that we made and whose answer was lost. One that was there before gets none.
-func finishGroup(ctx context.Context, w *work, p *curfewv1.Privilege) {
-	if _, ours := w.begun.Load(begunKey(p)); ours && rank(w.state.GetLevel()) == 0 && w.endRead && w.state.GetExpiresAt() == nil {
-		w.endNew(ctx, p)
+// finishGroup gives a membership its end that we made and whose answer was lost, and moves an end that is sooner than the
+// privilege's. A membership that was there before without an end gets none, and no end becomes a sooner one.
+func finishGroup(ctx context.Context, w *work, p *curfewv1.Privilege) (changed bool, err error) {
+	wanted, shown := p.GetExpiresAt(), w.state.GetExpiresAt()
+	_, ours := w.begun.Load(begunKey(p))
+	switch {
+	case wanted == nil || !w.Expires("group", w.state.GetLevel()):
+		return false, nil
+	case !w.endRead:
+		return false, fmt.Errorf("learn when Google ends the membership: %w", w.endErr)
+	case shown == nil && !ours,
+		// Google knows of seconds.
+		shown != nil && !wanted.AsTime().Truncate(time.Second).After(shown.AsTime()):
+		return false, nil
 	}
+	if err := w.setExpiry(ctx, wanted); err != nil {
+		return false, err
+	}
+	w.begun.Delete(begunKey(p))
+	return true, nil
 }
 
 func (w *work) setLevel(ctx context.Context, p *curfewv1.Privilege, role string) error {
