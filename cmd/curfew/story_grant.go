@@ -108,8 +108,7 @@ func (d *demo) printReceipt(g *curfewv1.Grant) {
 			fmt.Fprintf(d.out, "             taken:     %s\n", call)
 		}
 	}
-	reads := held.GetReads()
-	for _, read := range reads[max(0, len(reads)-4):] {
+	for _, read := range held.GetReads() {
 		fmt.Fprintf(d.out, "             read back: %s\n", read)
 	}
 	fmt.Fprintf(d.out, "             sessions:  %s\n", held.GetSessions())

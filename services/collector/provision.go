@@ -53,6 +53,13 @@ type Leveler interface {
 	Rank(kind, level string) int
 }
 
+// An Expirer is a Provisioner whose vendor can end privileges by itself.
+type Expirer interface {
+	Provisioner
+	// Expires is whether the vendor may end privileges of a kind at a level by itself, as configured. It asks nobody.
+	Expires(kind, level string) bool
+}
+
 // provisioning carries out the grants of a tenant: one book, and an actor for each source.
 type provisioning struct {
 	Options

@@ -7,11 +7,13 @@ import (
 	"context"
 	"hash/maphash"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/curfewhq/curfew/internal/bus"
 	"github.com/curfewhq/curfew/internal/grant"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
@@ -27,7 +29,7 @@ type actor struct {
 
 	index    map[uint64][]string // the grants of each key
 	tasks    map[uint64]*task
-	expiry   map[uint64]time.Time // when the vendor was told to end it
+	expiry   map[uint64]time.Time // the end that the vendor is known to leave it until, or that nothing more is done about
 	ready    queue                // to be decided, the most overdue first
 	waiting  queue                // to be decided at a time
 	eager    []*task              // want a worker
@@ -35,9 +37,12 @@ type actor struct {
 	pending  []edit
 	running  map[*task]*job
 	finished chan *job
+	storing  bool
+	stored   chan written
 	breaker  breaker
 	alarm    <-chan time.Time
 	alarmAt  time.Time
+	last     time.Time // when the clock was asked last
 }
 
 // key is the key of a privilege, as a number: a book of many grants has many.
@@ -72,6 +77,7 @@ func (a *actor) restore() {
 	a.index, a.tasks, a.expiry = map[uint64][]string{}, map[uint64]*task{}, map[uint64]time.Time{}
 	a.ready, a.waiting, a.eager, a.shut, a.pending = queue{}, queue{}, nil, nil, nil
 	a.running, a.finished, a.breaker, a.alarm = map[*task]*job{}, make(chan *job, a.workers), breaker{}, nil
+	a.storing, a.stored = false, make(chan written, 1)
 	a.Metrics.Away(a.source, false)
 	a.book.Each(func(e grant.Entry) bool {
 		for _, held := range e.Grant.GetPrivileges() {
@@ -108,8 +114,7 @@ func (a *actor) touch(c touch) {
 func (a *actor) wake(t *task) {
 	switch {
 	case a.tasks[t.key] != t: // it was done with
-	case t.busy:
-		t.touched = true
+	case t.busy, t.writing > 0: // it is decided once that is done
 	case !t.waits:
 		t.urgency = a.urgency(t)
 		a.ready.put(t, t.urgency)
@@ -132,28 +137,30 @@ func (a *actor) urgency(t *task) (earliest time.Time) {
 func (a *actor) turn(ctx context.Context, workers *sync.WaitGroup) error {
 	for {
 		a.idle.Store(0)
-		a.receive()
-		for len(a.eager) < a.ahead {
+		if err := a.receive(); err != nil {
+			return err
+		}
+		for len(a.eager) < a.ahead && len(a.pending) < bus.MaxBatch {
 			t, _, ok := a.ready.head()
 			if !ok {
 				break
 			}
 			a.ready.pop()
-			a.consider(t)
+			if t.writing == 0 {
+				a.consider(t)
+			}
 		}
-		stored := len(a.pending) > 0
-		if err := a.flush(ctx); err != nil {
-			return err
-		}
+		a.flush(ctx, workers)
 		a.dispatch(ctx, workers)
-		if _, _, more := a.ready.head(); !stored && len(a.pending) == 0 && (!more || len(a.eager) >= a.ahead) {
+		if _, _, more := a.ready.head(); !more || len(a.eager) >= a.ahead || a.storing && len(a.pending) >= bus.MaxBatch {
+			a.flush(ctx, workers)
 			return nil
 		}
 	}
 }
 
 // receive takes in what happened meanwhile.
-func (a *actor) receive() {
+func (a *actor) receive() error {
 	for _, c := range a.inbox.take() {
 		a.touch(c)
 	}
@@ -161,11 +168,19 @@ func (a *actor) receive() {
 		select {
 		case j := <-a.finished:
 			a.finish(j)
+		case w := <-a.stored:
+			if err := a.wrote(w); err != nil {
+				return err
+			}
 		default:
 			more = false
 		}
 	}
 	now := a.Clock.Now()
+	if now.Before(a.last) {
+		a.rewind(now)
+	}
+	a.last = now
 	for t, at, ok := a.waiting.head(); ok && !at.After(now); t, at, ok = a.waiting.head() {
 		a.waiting.pop()
 		a.wake(t)
@@ -175,6 +190,7 @@ func (a *actor) receive() {
 			j.cancel()
 		}
 	}
+	return nil
 }
 
 // consider decides what is next of a key, and notes it where that is not a call.
@@ -183,7 +199,10 @@ func (a *actor) consider(t *task) (next step) {
 	next = a.decide(t, now)
 	switch {
 	case len(next.edits) > 0:
-		a.pending = append(a.pending, next.edits...)
+		a.note(next.edits)
+	case next.idle && !t.waits && len(a.eager) >= a.workers:
+		a.waiting.put(t, now.Add(a.spacing+rand.N(a.watch/2)))
+		next.call = callNone
 	case next.call != callNone && now.Before(t.next):
 		a.waiting.put(t, t.next)
 		next.call = callNone
@@ -192,7 +211,7 @@ func (a *actor) consider(t *task) (next step) {
 			t.shut = true
 			a.shut = append(a.shut, t)
 		}
-		a.pending = append(a.pending, a.tell(t, a.away(a.breaker.why), now)...)
+		a.note(a.tell(t, a.away(a.breaker.why), now))
 		next.call = callNone
 	case next.call != callNone && !t.waits:
 		t.waits = true
@@ -249,7 +268,7 @@ func (a *actor) rest(ctx context.Context) error {
 	if now := a.Clock.Now(); !next.IsZero() && (a.alarm == nil || next.Before(a.alarmAt)) {
 		a.alarm, a.alarmAt = a.Clock.After(max(0, next.Sub(now))), next
 	}
-	if len(a.running) == 0 {
+	if len(a.running) == 0 && !a.storing {
 		a.idle.Store(math.MaxInt64)
 		if a.alarm != nil {
 			a.idle.Store(a.alarmAt.UnixNano())
@@ -264,6 +283,9 @@ func (a *actor) rest(ctx context.Context) error {
 	case j := <-a.finished:
 		a.idle.Store(0)
 		a.finish(j)
+	case w := <-a.stored:
+		a.idle.Store(0)
+		return a.wrote(w)
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ func (a *actor) start(ctx context.Context, workers *sync.WaitGroup, t *task, nex
 
 func (a *actor) send(ctx context.Context, workers *sync.WaitGroup, j *job) {
 	j.task.version++
-	j.task.busy, j.task.touched = true, false
+	j.task.busy = true
 	a.running[j.task] = j
 	ctx, j.cancel = context.WithCancel(ctx)
 	workers.Go(func() {
@@ -144,7 +144,7 @@ func (a *actor) lost(j *job, failed bool, now time.Time) {
 	if failed {
 		text = a.away(j.err)
 	}
-	a.pending = append(a.pending, a.tell(j.task, text, now)...)
+	a.note(a.tell(j.task, text, now))
 }
 
 // breaker keeps calls from a source that is away. A single key that fails has its own pauses, and opens none.

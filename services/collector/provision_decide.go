@@ -33,6 +33,7 @@ type step struct {
 	privilege *curfewv1.Privilege
 	prior     *curfewv1.PrivilegeState
 	at        time.Time
+	idle      bool // the call waits while others want a worker
 }
 
 func (s step) isNone() bool { return len(s.edits) == 0 && s.call == callNone && s.at.IsZero() }
@@ -148,7 +149,8 @@ func (a *actor) decide(t *task, now time.Time) step {
 func (a *actor) foreign(all []member, now time.Time) (until time.Time) {
 	for _, m := range all {
 		claimed := m.held.GetClaimed().AsTime()
-		if ends := claimed.Add(a.respect); m.isActing() && m.held.GetActor() != a.Holder && now.Before(ends) && ends.After(until) {
+		// One that lies ahead was made before a clock was set back.
+		if ends := claimed.Add(a.respect); !claimed.After(now.Add(a.respect)) && m.isActing() && m.held.GetActor() != a.Holder && now.Before(ends) && ends.After(until) {
 			until = ends
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"google.golang.org/protobuf/proto"
 
@@ -44,23 +45,50 @@ func (e edit) fits(g *curfewv1.Grant) bool {
 		(!e.intent || grant.IsWanted(g) == e.wanted)
 }
 
-// flush stores all edits that wait, many in one write, and returns once the book shows whatever was stored before them: the
-// claims of two actors meet there. An error leaves open what was stored.
-func (a *actor) flush(ctx context.Context) error {
-	if len(a.pending) == 0 {
-		return nil
-	}
-	edits := a.pending
-	a.pending = nil
-	sequence, err := a.store(ctx, edits)
-	if err != nil {
-		return err
-	}
-	if err := a.book.Reached(ctx, sequence); err != nil {
-		return err
-	}
+// note keeps edits to be stored. Their keys are decided again once they are.
+func (a *actor) note(edits []edit) {
 	for _, e := range edits {
 		if e.task != nil {
+			e.task.writing++
+		}
+	}
+	a.pending = append(a.pending, edits...)
+}
+
+// written is what became of edits: they are stored, and the book shows whatever was stored before them, or it is not known.
+type written struct {
+	edits []edit
+	err   error
+}
+
+// flush has all edits stored that wait, many in one write, while calls go on; those that come meanwhile go in the next. It
+// is done when the book shows whatever was stored before them: the claims of two actors meet there.
+func (a *actor) flush(ctx context.Context, workers *sync.WaitGroup) {
+	if len(a.pending) == 0 || a.storing {
+		return
+	}
+	edits := a.pending
+	a.pending, a.storing = nil, true
+	workers.Go(func() {
+		sequence, err := a.store(ctx, edits)
+		if err == nil {
+			err = a.book.Reached(ctx, sequence)
+		}
+		a.stored <- written{edits, err} // there is room for one
+	})
+}
+
+// wrote takes in what became of edits.
+func (a *actor) wrote(w written) error {
+	a.storing = false
+	if w.err != nil {
+		return w.err
+	}
+	for _, e := range w.edits {
+		if e.task == nil {
+			continue
+		}
+		if e.task.writing--; e.task.writing == 0 {
 			a.wake(e.task)
 		}
 	}

@@ -13,15 +13,11 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/curfewhq/curfew/internal/event"
-	"github.com/curfewhq/curfew/internal/grant"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
-// belt is how long after a grant's end the vendor itself is to end it, where it can.
-const belt = 15 * time.Minute
-
 // noted is how many calls and reads are kept with a privilege.
-const noted = 12
+const noted = 16
 
 func newest(lines []string) []string { return lines[max(0, len(lines)-noted):] }
 
@@ -163,21 +159,6 @@ func (a *actor) ask(t *task, s sorted, short []member, prior *curfewv1.Privilege
 	return step{call: callGrant, privilege: a.belted(s, at(short[0].held.GetPrivilege(), s.top(slices.Concat(short, s.wanting))))}
 }
 
-// belted is a privilege with the end that the vendor is told: behind that of every grant that wants it. Whoever had it
-// before keeps it without.
-func (a *actor) belted(s sorted, p *curfewv1.Privilege) *curfewv1.Privilege {
-	p.ExpiresAt = nil
-	if isThere(s.prior()) {
-		return p
-	}
-	for _, m := range slices.Concat(s.giving, s.wanting) {
-		if end := grant.End(m.grant).Add(belt); p.GetExpiresAt() == nil || end.After(p.GetExpiresAt().AsTime()) {
-			p.ExpiresAt = timestamppb.New(end)
-		}
-	}
-	return p
-}
-
 // look reads again, ever so often: a person has to do something.
 func (a *actor) look(t *task, now time.Time) step {
 	if at := t.readAt.Add(a.watch); now.Before(at) {
@@ -202,6 +183,10 @@ func (a *actor) granted(j *job, failed bool, now time.Time) {
 	t.asked()
 	t.calls = append(t.calls, j.done.GetCalls()...)
 	short := a.sort(a.members(t), now).giving
+	if delete(a.expiry, t.key); len(short) == 0 { // it is held: its end was to move
+		t.renewAt = now.Add(a.retry.pause(t.renewed))
+		t.renewed++
+	}
 	switch {
 	case j.err != nil && isRefusal(j.err):
 		t.refused = a.source + ": " + event.Clean(j.err.Error())
@@ -212,12 +197,10 @@ func (a *actor) granted(j *job, failed bool, now time.Time) {
 	case j.done.GetOutcome() == curfewv1.ProvisionOutcome_PROVISION_OUTCOME_GONE:
 		t.refused = a.source + ": the holder or what was to be given does not exist any more, or goes by another name now"
 	case j.done.GetOutcome() == curfewv1.ProvisionOutcome_PROVISION_OUTCOME_TASK:
-		a.pending = append(a.pending, a.byHand(t, short, j.done)...)
+		a.note(a.byHand(t, short, j.done))
 	default:
 		t.accepted, t.residual = now, j.done.GetResidual()
-		if end := j.privilege.GetExpiresAt(); end != nil {
-			a.expiry[t.key] = end.AsTime()
-		}
+		t.already = j.done.GetOutcome() == curfewv1.ProvisionOutcome_PROVISION_OUTCOME_ALREADY
 	}
 }
 
@@ -230,27 +213,4 @@ func (a *actor) byHand(t *task, members []member, done *curfewv1.Provisioned) []
 		h.Attempts += attempts
 		h.Calls = newest(append(h.GetCalls(), done.GetCalls()...))
 	})
-}
-
-// renew moves the end that the vendor was told, where the grants' has moved. What somebody took meanwhile is not given
-// again.
-func (a *actor) renew(t *task, s sorted, now time.Time) step {
-	told, known := a.expiry[t.key]
-	if !known || len(s.wanting) == 0 {
-		return step{}
-	}
-	p := a.belted(s, at(s.wanting[0].held.GetPrivilege(), s.top(s.wanting)))
-	switch {
-	case p.GetExpiresAt() == nil || !p.GetExpiresAt().AsTime().After(told):
-		return step{}
-	case t.state == nil:
-		return s.read()
-	case !s.covers(t.state, p.GetLevel()):
-		a.expiry[t.key] = p.GetExpiresAt().AsTime()
-		return step{}
-	}
-	if unclaimed := a.unclaimed(s.wanting[:1], now); len(unclaimed) > 0 {
-		return step{edits: a.announce(t, unclaimed, "its end moves", a.mine(now, nil))}
-	}
-	return step{call: callGrant, privilege: p}
 }

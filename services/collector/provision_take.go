@@ -84,7 +84,7 @@ func (a *actor) takeBack(t *task, s sorted, target *curfewv1.PrivilegeState, top
 		return a.again(t, now)
 	case !t.accepted.IsZero():
 		return a.disbelieve(t, "the revocation", now)
-	case called != nil && now.Before(called.AsTime().Add(a.grace)):
+	case called != nil && !called.AsTime().After(now) && now.Before(called.AsTime().Add(a.grace)):
 		// Another process asked, and has died since.
 		return a.again(t, now)
 	}
@@ -129,21 +129,21 @@ func (a *actor) revoked(j *job, failed bool, now time.Time) {
 		a.lost(j, failed, now)
 		return
 	case j.done.GetOutcome() == curfewv1.ProvisionOutcome_PROVISION_OUTCOME_TASK:
-		a.pending = append(a.pending, a.byHand(t, s.ending, j.done)...)
+		a.note(a.byHand(t, s.ending, j.done))
 		return
 	}
 	t.accepted = now
 	attempts := t.attempts
 	t.attempts = 0
 	mine := slices.DeleteFunc(s.ending, func(m member) bool { return m.held.GetActor() != a.Holder || !m.isTaking() })
-	a.pending = append(a.pending, a.edit(t, mine, "the vendor accepted the revocation", func(h *curfewv1.HeldPrivilege) {
+	a.note(a.edit(t, mine, "the vendor accepted the revocation", func(h *curfewv1.HeldPrivilege) {
 		h.Stage, h.Attempts = stageTaken, h.GetAttempts()+attempts
 		if h.Called == nil {
 			h.Called = timestamppb.New(now)
 		}
 		h.Calls = newest(append(h.GetCalls(), j.done.GetCalls()...))
 		h.Residual = cmp.Or(event.Clean(j.done.GetResidual()), h.GetResidual())
-	})...)
+	}))
 }
 
 // confirm is what is next of what the vendor shows no more: sessions are ended, it is read until enough reads agree, and
@@ -167,6 +167,9 @@ func (a *actor) confirm(t *task, s sorted, stay []member, now time.Time) step {
 		return a.again(t, now)
 	}
 	stage, detail := stageGone, "the vendor shows it no more"
+	if isThere(t.state) {
+		detail = "the vendor shows what was there before"
+	}
 	if len(stay) > 0 {
 		stage, detail = stageLeft, "another grant wants it"
 	}
@@ -236,10 +239,10 @@ func (a *actor) endedSessions(j *job) {
 			members = append(members, m)
 		}
 	}
-	a.pending = append(a.pending, a.edit(t, members, "sessions", func(h *curfewv1.HeldPrivilege) {
+	a.note(a.edit(t, members, "sessions", func(h *curfewv1.HeldPrivilege) {
 		h.Sessions = text
 		if residual != "" && !strings.Contains(h.GetResidual(), residual) {
 			h.Residual = strings.TrimPrefix(h.GetResidual()+"; "+residual, "; ")
 		}
-	})...)
+	}))
 }

@@ -4,10 +4,14 @@
 package collector
 
 import (
+	"cmp"
 	"container/heap"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
@@ -21,7 +25,7 @@ type task struct {
 	busy    bool      // a worker has it
 	waits   bool      // for a worker
 	shut    bool      // until the source is back
-	touched bool      // while it was busy
+	writing int       // edits that are not stored yet
 
 	state  *curfewv1.PrivilegeState // what was read behind the last call; nil = read again
 	first  *curfewv1.PrivilegeState // the first of the reads in a row that agree with it
@@ -35,6 +39,9 @@ type task struct {
 	refused  string // why the vendor will not give it
 	attempts uint32 // revocations asked for and not stored yet
 	ending   int    // tries to end sessions
+	already  bool   // what was accepted was so already
+	renewed  int    // tries to move the vendor's own end
+	renewAt  time.Time
 
 	fails int
 	away  bool      // the last failure was of the source, not of this key
@@ -53,6 +60,24 @@ func (t *task) saw(s *curfewv1.PrivilegeState, now time.Time) {
 	t.state, t.readAt = s, now
 	t.inRow++
 	t.reads = append(t.reads, s.GetReads()...)
+	t.reads = append(t.reads, "so it showed at "+cmp.Or(s.GetRead(), timestamppb.New(now)).AsTime().UTC().Format(time.RFC3339)+": "+shown(s))
+}
+
+// shown is what a read showed, in words.
+func shown(s *curfewv1.PrivilegeState) string {
+	switch {
+	case s.GetHolder() == curfewv1.Presence_PRESENCE_ABSENT:
+		return "no such holder"
+	case s.GetResource() == curfewv1.Presence_PRESENCE_ABSENT:
+		return "nothing of that id"
+	case s.GetPresence() == curfewv1.Presence_PRESENCE_ABSENT:
+		return "not held"
+	case s.GetPresence() == curfewv1.Presence_PRESENCE_PENDING:
+		return "offered, not accepted"
+	case s.GetPresence() == curfewv1.Presence_PRESENCE_PRESENT:
+		return strings.TrimSpace("held " + s.GetLevel())
+	}
+	return "neither held nor not"
 }
 
 // asked begins anew after a call: what was read before it is old.

@@ -6,6 +6,7 @@ package collector
 import (
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"sync"
 )
 
@@ -13,7 +14,7 @@ import (
 type wire struct {
 	vendor http.Handler
 	mu     sync.Mutex
-	fault  func(r *http.Request, n int) string // "", "away", "503", "hang", "drop", "lie", "stale"
+	fault  func(r *http.Request, n int) string // "", "away", "503", "403", "hang", "drop", "lie", "stale"
 	seen   map[string]*httptest.ResponseRecorder
 	count  int
 	asked  map[string]int // changes that reached the vendor, by method
@@ -55,8 +56,9 @@ func (w *wire) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	switch {
 	case fault == "away":
 		panic(http.ErrAbortHandler)
-	case fault == "503":
-		http.Error(out, "", http.StatusServiceUnavailable)
+	case fault == "503", fault == "403":
+		status, _ := strconv.Atoi(fault)
+		http.Error(out, `{"error":{"code":`+fault+`,"message":"no"}}`, status)
 		return
 	case fault == "hang":
 		<-r.Context().Done()

@@ -52,7 +52,11 @@ func readBack(g *curfewv1.Grant) string {
 	for _, held := range g.GetPrivileges() {
 		switch held.GetStage() {
 		case curfewv1.PrivilegeStage_PRIVILEGE_STAGE_GONE:
-			seen = append(seen, fmt.Sprintf("%s seen gone at %s", privilege(held.GetPrivilege()), moment(held.GetGone().AsTime())))
+			as := "gone"
+			if held.GetPrior().GetPresence() == curfewv1.Presence_PRESENCE_PRESENT {
+				as = "as it was before, still held,"
+			}
+			seen = append(seen, fmt.Sprintf("%s seen %s at %s", privilege(held.GetPrivilege()), as, moment(held.GetGone().AsTime())))
 		case curfewv1.PrivilegeStage_PRIVILEGE_STAGE_LEFT:
 			seen = append(seen, privilege(held.GetPrivilege())+" left, as another grant wants it")
 		default:

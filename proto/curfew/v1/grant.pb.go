@@ -735,7 +735,7 @@ type HeldPrivilege struct {
 	Gone *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=gone,proto3" json:"gone,omitempty"`
 	// The newest calls, each as "DELETE /path: 204".
 	Calls []string `protobuf:"bytes,9,rep,name=calls,proto3" json:"calls,omitempty"`
-	// The reads that showed the outcome, each as "GET /path: 404".
+	// The reads that showed the outcome, each as "GET /path: 404", and behind those of one look what it showed.
 	Reads []string `protobuf:"bytes,10,rep,name=reads,proto3" json:"reads,omitempty"`
 	// What outlives the end, such as "access tokens: up to 1 h".
 	Residual string `protobuf:"bytes,11,opt,name=residual,proto3" json:"residual,omitempty"`

@@ -54,11 +54,7 @@ func (w *work) membership(ctx context.Context) (name string, err error) {
 // readExpiry reads when Google itself ends the membership, where it is asked to end any. That it could not be read is
 // told and no error: it is the second belt.
 func (w *work) readExpiry(ctx context.Context) error {
-	if !w.Expires("group", w.state.GetLevel()) || w.state.GetPresence() != curfewv1.Presence_PRESENCE_PRESENT {
-		return nil
-	}
-	if w.user == nil {
-		w.endErr = errors.New("the holder is no account of this Workspace")
+	if !w.Expires("group", w.state.GetLevel()) || w.state.GetPresence() != curfewv1.Presence_PRESENCE_PRESENT || w.user == nil {
 		return nil
 	}
 	name, err := w.membership(ctx)

@@ -169,7 +169,7 @@ func (s *Source) change(ctx context.Context, p *curfewv1.Privilege, want goal, g
 	talk := &conversation{source: s}
 	came := func(outcome curfewv1.ProvisionOutcome) *curfewv1.Provisioned {
 		done := &curfewv1.Provisioned{Outcome: outcome, Calls: talk.notes}
-		if !give && outcome == curfewv1.ProvisionOutcome_PROVISION_OUTCOME_DONE {
+		if outcome == curfewv1.ProvisionOutcome_PROVISION_OUTCOME_DONE {
 			done.Residual = privilege.residual()
 		}
 		return done

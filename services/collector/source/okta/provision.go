@@ -148,7 +148,7 @@ func (s *Source) change(ctx context.Context, p *curfewv1.Privilege, want curfewv
 	talk := &conversation{source: s}
 	came := func(outcome curfewv1.ProvisionOutcome) *curfewv1.Provisioned {
 		done := &curfewv1.Provisioned{Outcome: outcome, Calls: talk.notes}
-		if want == curfewv1.Presence_PRESENCE_ABSENT && outcome == curfewv1.ProvisionOutcome_PROVISION_OUTCOME_DONE {
+		if outcome == curfewv1.ProvisionOutcome_PROVISION_OUTCOME_DONE {
 			done.Residual = privilege.residual()
 		}
 		return done
