@@ -41,7 +41,7 @@ type Change struct {
 // Book is every grant of a tenant that is not over, folded from GRANTS as steps come. Safe for concurrent use. It keeps
 // them as they are stored, some 500 bytes each.
 type Book struct {
-	// Lost is told of a step that cannot be read, which the book leaves out; nil = nobody is told. Set it before Follow.
+	// Lost is told of a step that cannot be read: the grant stands as before it. Nil = nobody is told. Set it before Follow.
 	Lost func(sequence uint64, err error)
 
 	bus    *bus.Bus
@@ -90,10 +90,15 @@ func (k *Book) Follow(ctx context.Context, changed func(Entry)) error {
 	}
 	return k.bus.Follow(ctx, filter, bus.From{After: k.last, Newest: true}, func(m bus.Message) error {
 		entry, err := read(m)
-		switch {
-		case err != nil && k.Lost != nil:
-			k.Lost(m.Sequence, err) // one that can never be read may not keep the others from ending
-		case err == nil:
+		if err != nil {
+			if k.Lost != nil {
+				k.Lost(m.Sequence, err) // one that can never be read may keep neither the others nor its grant from ending
+			}
+			if entry, m, err = k.earlier(ctx, m); err != nil {
+				return err
+			}
+		}
+		if entry.Grant != nil {
 			k.put(entry, m.Data)
 			if changed != nil {
 				changed(entry)
@@ -105,6 +110,18 @@ func (k *Book) Follow(ctx context.Context, changed func(Entry)) error {
 		}
 		return nil
 	})
+}
+
+// earlier is a grant as the newest of its steps leaves it that can be read, behind one that cannot; none where none can.
+func (k *Book) earlier(ctx context.Context, bad bus.Message) (entry Entry, m bus.Message, err error) {
+	err = k.bus.Read(ctx, bad.Subject, bus.From{}, func(step bus.Message) error {
+		if e, err := read(step); err == nil && step.Sequence < bad.Sequence {
+			entry, m = e, step
+		}
+		return nil
+	})
+	entry.Sequence, m.Sequence = bad.Sequence, bad.Sequence // the next step follows that
+	return entry, m, err
 }
 
 func (k *Book) move(sequence uint64) {
@@ -143,6 +160,9 @@ func read(m bus.Message) (Entry, error) {
 	step := new(curfewv1.GrantStep)
 	if err := m.Decode(step); err != nil {
 		return Entry{}, err
+	}
+	if step.GetGrant().GetId() == "" {
+		return Entry{}, fmt.Errorf("read message %d: it is a step of no grant", m.Sequence)
 	}
 	return Entry{Grant: step.GetGrant(), Sequence: m.Sequence, Time: step.GetTime().AsTime()}, nil
 }
@@ -241,8 +261,8 @@ func (k *Book) store(ctx context.Context, now time.Time, changes []Change, errs 
 		for i, c := range changes {
 			k.stored(c, steps[i], first+uint64(i))
 		}
-	case errors.Is(err, bus.ErrConflict):
-		// One at least met another writer: the halves without it go through.
+	case errors.Is(err, bus.ErrConflict), errors.Is(err, bus.ErrTooLarge):
+		// One at least met another writer, or is too large: the halves without it go through.
 		half := len(changes) / 2
 		k.store(ctx, now, changes[:half], errs[:half])
 		k.store(ctx, now, changes[half:], errs[half:])

@@ -25,6 +25,17 @@ func pageAt(n uint32) time.Duration {
 	return time.Duration(int(n)-len(paged)+1) * 24 * time.Hour
 }
 
+// pagesBy is how many pages are due by so long after the end.
+func pagesBy(late time.Duration) uint32 {
+	n := int(late / (24 * time.Hour))
+	for _, at := range paged {
+		if late >= at {
+			n++
+		}
+	}
+	return uint32(n) //nolint:gosec // 292 years have 106,751 days
+}
+
 // Due is when the clock brings a grant's next turn; ok is false where no turn is to come.
 func Due(g *curfewv1.Grant) (at time.Time, ok bool) {
 	switch {
@@ -35,7 +46,7 @@ func Due(g *curfewv1.Grant) (at time.Time, ok bool) {
 	case g.GetState() == curfewv1.GrantState_GRANT_STATE_APPROVED:
 		return g.GetFrom().AsTime(), true
 	case IsEnding(g):
-		return End(g).Add(pageAt(g.GetPages())), true
+		return End(g).Add(pageAt(g.GetPages())), !End(g).IsZero()
 	}
 	at = End(g)
 	if e := g.GetExtension(); e != nil && e.GetAnswerBy().AsTime().Before(at) {
@@ -57,10 +68,12 @@ func Turn(g *curfewv1.Grant, now time.Time) (next *curfewv1.Grant, why string) {
 		next.State, next.EndedAt = curfewv1.GrantState_GRANT_STATE_CANCELLED, g.GetAnswerBy()
 		return next, "nobody answered in time"
 	case IsEnding(g):
-		next.Pages++
+		next.Pages = pagesBy(now.Sub(End(g))) // those that nobody was there to send are one
 		return next, fmt.Sprintf("it should have ended at %s", End(g).Format(time.RFC3339))
 	case g.GetState() == curfewv1.GrantState_GRANT_STATE_APPROVED && now.Before(End(g)):
 		return begin(next), "it begins"
+	case End(g).IsZero():
+		return ended(next, now), "it has no end"
 	case !now.Before(End(g)):
 		return ended(next, End(g)), "its time is over"
 	}
@@ -115,9 +128,12 @@ func settled(g *curfewv1.Grant, now time.Time) *curfewv1.Grant {
 	case g.GetState() == curfewv1.GrantState_GRANT_STATE_GRANTING && refused > 0:
 		return ended(g, now)
 	case g.GetState() == curfewv1.GrantState_GRANT_STATE_GRANTING && stages[curfewv1.PrivilegeStage_PRIVILEGE_STAGE_HELD] == len(g.GetPrivileges()):
+		if !now.Before(End(g)) {
+			return ended(g, End(g)) // too late: nobody counts on it any more
+		}
 		g.State = curfewv1.GrantState_GRANT_STATE_ACTIVE
 		if g.GetDuration() != nil {
-			g.ExpiresAt = stamp(now.Add(g.GetDuration().AsDuration()))
+			g.ExpiresAt = stamp(counted(g, now))
 		}
 	case !IsEnding(g):
 	case !slices.ContainsFunc(g.GetPrivileges(), func(h *curfewv1.HeldPrivilege) bool { return isOpen(h.GetStage()) }):
@@ -134,6 +150,20 @@ func settled(g *curfewv1.Grant, now time.Time) *curfewv1.Grant {
 		g.State = curfewv1.GrantState_GRANT_STATE_REVOKING
 	}
 	return g
+}
+
+// counted is when a grant ends whose time is counted from its activation: no part of it is held for longer than it may last.
+func counted(g *curfewv1.Grant, now time.Time) time.Time {
+	end := now.Add(g.GetDuration().AsDuration())
+	for _, held := range g.GetPrivileges() {
+		if held.GetSeen() == nil || g.GetLongest() == nil {
+			continue
+		}
+		if last := held.GetSeen().AsTime().Add(g.GetLongest().AsDuration()); last.Before(end) {
+			end = last
+		}
+	}
+	return end
 }
 
 // isOpen is whether the vendor may still show a privilege because of its grant.

@@ -98,6 +98,7 @@ func TestTurn(t *testing.T) {
 		{"overdue, page", one(revoking, taking), 65, revoking},
 		{"unverified, page", one(unverified, taken), 65, unverified},
 		{"stuck, page", one(stuck, taking), 65, stuck},
+		{"has no end", with(one(active, held), func(g *curfewv1.Grant) { g.ExpiresAt = nil }), 1, revoking},
 		{"extension waits", with(one(active, held), asks), 39, 0},
 		{"extension that nobody answered", with(one(active, held), asks), 40, active},
 		{"extension asked for, and over", with(one(active, held), asks), 60, revoking},
@@ -127,6 +128,9 @@ func TestPagesComeAgain(t *testing.T) {
 			g = next
 			pages = append(pages, now.Sub(at(60)))
 		}
+	}
+	if next, _ := grant.Turn(one(revoking, taking), at(60).Add(50*time.Hour)); next.GetPages() != 6 {
+		t.Errorf("nobody was there for 50 hours: got %d pages, want 6 as one", next.GetPages())
 	}
 	want := []time.Duration{5 * time.Minute, 15 * time.Minute, time.Hour, 4 * time.Hour, 24 * time.Hour, 48 * time.Hour, 72 * time.Hour}
 	if len(pages) != len(want) {
@@ -163,7 +167,7 @@ func TestSettle(t *testing.T) {
 		{"over stays over", one(revoked, gone), revoked},
 		{"active stays active", one(active, held), active},
 	} {
-		if got := grant.Settle(test.g, at(90)).GetState(); got != test.want {
+		if got := grant.Settle(test.g, at(50)).GetState(); got != test.want {
 			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
 		}
 	}
@@ -173,6 +177,15 @@ func TestTheClockStartsAtActivation(t *testing.T) {
 	g := with(one(granting, held), func(g *curfewv1.Grant) { g.Duration = durationpb.New(time.Hour) })
 	if got := grant.End(grant.Settle(g, at(20))); !got.Equal(at(80)) {
 		t.Errorf("an hour, given after 20 minutes: got end %v, want %v", got, at(80))
+	}
+	two := with(one(granting, held, held), func(g *curfewv1.Grant) {
+		g.Duration, g.Longest, g.Privileges[0].Seen = durationpb.New(time.Hour), durationpb.New(time.Hour), minute(5)
+	})
+	if got := grant.End(grant.Settle(two, at(50))); !got.Equal(at(65)) {
+		t.Errorf("an hour at most, the first part given after 5 minutes: got end %v, want %v", got, at(65))
+	}
+	if got := grant.Settle(with(two, func(g *curfewv1.Grant) { g.Duration = durationpb.New(time.Hour) }), at(61)).GetState(); got != revoking {
+		t.Errorf("given after its end: got %v, want revoking", got)
 	}
 	if got := grant.End(grant.Settle(one(granting, held), at(20))); !got.Equal(at(60)) {
 		t.Errorf("a named end: got %v, want %v", got, at(60))
