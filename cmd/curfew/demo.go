@@ -36,7 +36,7 @@ func demoCommand() *cobra.Command {
 		Short: "Play one morning of an invented shop on this machine, with no account anywhere",
 		Long: `Play one morning of Linden & Lark, an invented shop: fake Okta, Google Workspace, GitHub, Microsoft 365
 and Slack servers on loopback, read by the real collectors, judged by the example policy, alerted on this
-terminal. It takes some ten seconds, needs nothing and leaves nothing behind.`,
+terminal. It takes some twenty seconds, needs nothing and leaves nothing behind.`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			dir, err := os.MkdirTemp("", "curfew-demo-")

@@ -14,10 +14,12 @@ import (
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+	"github.com/curfewhq/curfew/services/evaluator"
 )
 
 func grantCommand() *cobra.Command {
@@ -37,7 +39,7 @@ type desk struct {
 	requests curfewv1.RequestServiceClient
 }
 
-// answer makes one call and prints the grants that it returns in the way that --output names.
+// answer makes one call and prints the grants that it returns, beside an error too, in the way that --output names.
 func (api *client) answer(c *cobra.Command, printers map[string]grantPrinter, call func(desk) ([]*curfewv1.Grant, error)) error {
 	output := c.Flag("output")
 	show, known := printers[output.Value.String()]
@@ -50,7 +52,7 @@ func (api *client) answer(c *cobra.Command, printers map[string]grantPrinter, ca
 	}
 	defer conn.Close() // nothing is written through it
 	grants, err := call(desk{curfewv1.NewGrantServiceClient(conn), curfewv1.NewRequestServiceClient(conn)})
-	if err != nil && !errors.Is(err, errNo) {
+	if err != nil && len(grants) == 0 {
 		return err
 	}
 	return errors.Join(show(c.OutOrStdout(), grants, time.Now()), err)
@@ -61,13 +63,27 @@ func cards() map[string]grantPrinter {
 	return map[string]grantPrinter{"table": printGrant, "json": printGrantLines}
 }
 
+// tries are cards, or where the call is only a try, those that say so.
+func tries(dry bool) map[string]grantPrinter {
+	ways := cards()
+	if dry {
+		ways["table"] = printTry
+	}
+	return ways
+}
+
 // sheets are the ways in which a list is printed.
 func sheets(table grantPrinter) map[string]grantPrinter {
 	return map[string]grantPrinter{"table": table, "json": printGrantLines, "csv": printGrantSheet}
 }
 
 // one is an answer of a single grant as answer takes it.
-func one(g *curfewv1.Grant, err error) ([]*curfewv1.Grant, error) { return []*curfewv1.Grant{g}, err }
+func one(g *curfewv1.Grant, err error) ([]*curfewv1.Grant, error) {
+	if g == nil {
+		return nil, err
+	}
+	return []*curfewv1.Grant{g}, err
+}
 
 func grantCreateCommand(api *client) *cobra.Command {
 	var span grantSpan
@@ -83,7 +99,7 @@ at SaaS, that is given there, and taken at the end. The time of --for begins onc
 
 With -f a file says what there is to be, a list of {name, subject, role, for or until, from,
 why, ticket}. The name is the grant's key: run again, nothing new is made. Exit code 3: one of
-them is there already and differs.`,
+them is there already and differs, or has ended.`,
 		Example: `  curfew grant create ann analyst --for 2h45m --why "quarterly numbers" --ticket OPS-12
   curfew grant create app:okta/0oa1 role:support --from 2026-11-02T09:00:00Z --until 2026-11-06 --why "migration"
   curfew grant create ann it-admin --break-glass --why "nobody else is awake"
@@ -96,15 +112,18 @@ them is there already and differs.`,
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			if file != "" {
+				if err := onlyFile(c); err != nil {
+					return err
+				}
 				return api.createAll(c, file, request.GetDryRun())
 			}
 			request.Subject, request.Role = typed("person", args[0]), typed("role", args[1])
-			if err := span.into(time.Now(), &request.From, &request.ExpiresAt, &request.Duration, request.GetBreakGlass()); err != nil {
+			if err := span.into(&request.From, &request.ExpiresAt, &request.Duration, request.GetBreakGlass()); err != nil {
 				return err
 			}
-			return api.answer(c, cards(), func(d desk) ([]*curfewv1.Grant, error) {
+			return api.answer(c, tries(request.GetDryRun()), func(d desk) ([]*curfewv1.Grant, error) {
 				answer, err := d.grants.CreateGrant(c.Context(), request)
-				return waited(c, d, wait && !request.GetDryRun(), untilHeld, answer.GetGrant(), err)
+				return waited(c, d, wait && !request.GetDryRun(), untilHeld(), answer.GetGrant(), err)
 			})
 		},
 	}
@@ -129,7 +148,14 @@ func grantListCommand(api *client) *cobra.Command {
 		Args:  arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			request.Subject, request.Role = typed("person", subject), typed("role", role)
-			return api.answer(c, sheets(printGrants), func(d desk) ([]*curfewv1.Grant, error) { return d.list(c.Context(), request) })
+			return api.answer(c, sheets(printGrants), func(d desk) ([]*curfewv1.Grant, error) {
+				var header metadata.MD
+				grants, err := d.list(c.Context(), request, grpc.Header(&header))
+				if len(header.Get(evaluator.OnlyOwn)) > 0 {
+					fmt.Fprintln(c.ErrOrStderr(), "only your own: the policy does not let you list everybody's")
+				}
+				return grants, err
+			})
 		},
 	}
 	c.Flags().StringVar(&subject, "person", "", "person's id, or a subject such as app:okta/0oa1")
@@ -141,8 +167,8 @@ func grantListCommand(api *client) *cobra.Command {
 }
 
 // list is without a bound of our own: a list that is too long to come must not be no list.
-func (d desk) list(ctx context.Context, request *curfewv1.ListGrantsRequest) ([]*curfewv1.Grant, error) {
-	answer, err := d.grants.ListGrants(ctx, request, grpc.MaxCallRecvMsgSize(math.MaxInt32))
+func (d desk) list(ctx context.Context, request *curfewv1.ListGrantsRequest, options ...grpc.CallOption) ([]*curfewv1.Grant, error) {
+	answer, err := d.grants.ListGrants(ctx, request, append(options, grpc.MaxCallRecvMsgSize(math.MaxInt32))...)
 	return answer.GetGrants(), err
 }
 
@@ -166,7 +192,12 @@ asks for it, and those who approve such requests answer.`,
 				return err
 			}
 			request.By = durationpb.New(by)
-			return api.answer(c, cards(), func(d desk) ([]*curfewv1.Grant, error) {
+			return api.answer(c, tries(request.GetDryRun()), func(d desk) ([]*curfewv1.Grant, error) {
+				seen, err := d.grants.GetGrant(c.Context(), &curfewv1.GetGrantRequest{Id: request.GetId()})
+				if err != nil {
+					return nil, err
+				}
+				request.ExpiresAt = seen.GetGrant().GetExpiresAt() // sent again by whatever is between, it counts once
 				answer, err := d.grants.ExtendGrant(c.Context(), request)
 				return one(answer.GetGrant(), err)
 			})
@@ -200,19 +231,16 @@ the answer says when that was.`,
 			if why == "" {
 				return errNoWhy
 			}
-			return api.answer(c, cards(), func(d desk) (ended []*curfewv1.Grant, err error) {
-				if all {
-					answer, err := d.grants.RevokeGrants(c.Context(), &curfewv1.RevokeGrantsRequest{Subject: typed("person", person), Reason: why})
-					return waitedAll(c, d, wait, answer.GetGrants(), err)
+			return api.answer(c, cards(), func(d desk) ([]*curfewv1.Grant, error) {
+				if !all {
+					return d.revoke(c, args, why, wait)
 				}
-				for _, id := range args {
-					answer, err := d.grants.RevokeGrant(c.Context(), &curfewv1.RevokeGrantRequest{Id: id, Reason: why})
-					if err != nil {
-						return nil, err
-					}
-					ended = append(ended, answer.GetGrant())
+				subject := typed("person", person)
+				answer, err := d.grants.RevokeGrants(c.Context(), &curfewv1.RevokeGrantsRequest{Subject: subject, Reason: why})
+				if err == nil && len(answer.GetGrants()) == 0 {
+					fmt.Fprintln(c.ErrOrStderr(), plain(subject)+" holds nothing that could be ended")
 				}
-				return waitedAll(c, d, wait, ended, nil)
+				return waitedAll(c, d, wait, answer.GetGrants(), err)
 			})
 		},
 	}
@@ -222,6 +250,29 @@ the answer says when that was.`,
 	c.Flags().BoolVar(&wait, "wait", false, "wait until it is seen gone; exit code 3 if that takes a person")
 	c.Flags().StringP("output", "o", "table", "table or json")
 	return c
+}
+
+// revoke ends each of some grants, whatever becomes of the others.
+func (d desk) revoke(c *cobra.Command, ids []string, why string, wait bool) (ended []*curfewv1.Grant, err error) {
+	var failed error
+	var left []string
+	for _, id := range ids {
+		answer, err := d.grants.RevokeGrant(c.Context(), &curfewv1.RevokeGrantRequest{Id: id, Reason: why})
+		if err != nil {
+			failed, left = err, append(left, id+" ("+sayError(err)+")")
+			continue
+		}
+		ended = append(ended, answer.GetGrant())
+	}
+	ended, err = waitedAll(c, d, wait, ended, nil)
+	switch {
+	case len(ids) == 1 && failed != nil:
+		return nil, failed
+	case failed != nil:
+		return ended, fmt.Errorf("%d of %d are not ended: %s", len(left), len(ids), strings.Join(left, ", "))
+	default:
+		return ended, err
+	}
 }
 
 func grantStuckCommand(api *client) *cobra.Command {
@@ -286,7 +337,7 @@ func (s *grantSpan) flags(c *cobra.Command) {
 
 // into writes when a grant begins, nil where that is now, and when it ends or how long it lasts. Short of both only where
 // the policy says how long.
-func (s *grantSpan) into(now time.Time, from, until **timestamppb.Timestamp, length **durationpb.Duration, short bool) (err error) {
+func (s *grantSpan) into(from, until **timestamppb.Timestamp, length **durationpb.Duration, short bool) (err error) {
 	switch {
 	case s.length != "" && s.until != "", s.length == "" && s.until == "" && !short:
 		return usageError{errors.New("give either --for or --until: a grant has an end")}
@@ -297,19 +348,26 @@ func (s *grantSpan) into(now time.Time, from, until **timestamppb.Timestamp, len
 		}
 		*length = durationpb.New(d)
 	}
-	if *from, err = parseMoment("--from", s.from, now); err != nil {
+	if *from, err = parseMoment("--from", s.from); err != nil {
 		return err
 	}
-	*until, err = parseMoment("--until", s.until, now)
+	*until, err = parseMoment("--until", s.until)
 	return err
 }
 
 // parseMoment is parseTime without "so long ago", which a grant has no use for.
-func parseMoment(flag, text string, now time.Time) (*timestamppb.Timestamp, error) {
+func parseMoment(flag, text string) (*timestamppb.Timestamp, error) {
+	if text == "" {
+		return nil, nil
+	}
 	if _, err := parseLength(text); err == nil {
 		return nil, usageError{fmt.Errorf("%s %q is a length of time; write a time such as 2026-11-02T17:00:00Z, and --for with how long", flag, text)}
 	}
-	return parseTime(flag, text, now)
+	at, ok := parseDate(text)
+	if !ok {
+		return nil, usageError{fmt.Errorf("%s %q is no time; write 2026-11-02 or 2026-11-02T17:00:00Z", flag, text)}
+	}
+	return timestamppb.New(at), nil
 }
 
 // parseLength reads a length of time as Go writes it, or in whole days.
@@ -320,6 +378,9 @@ func parseLength(text string) (time.Duration, error) {
 		if n, err = strconv.Atoi(days); err == nil && n <= 10_000 {
 			length = time.Duration(n) * 24 * time.Hour
 		}
+	}
+	if err == nil && length > 0 && length < time.Second {
+		return 0, usageError{fmt.Errorf("--for %q is less than a second", text)}
 	}
 	if err != nil || length <= 0 {
 		return 0, usageError{fmt.Errorf("--for %q is no length of time; write 45m, 2h45m or 7d", text)}

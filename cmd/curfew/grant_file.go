@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,7 +36,7 @@ type wantedGrant struct {
 }
 
 // readWanted reads a file of grants, each with its name as its key; "-" is in. Every error names the line.
-func readWanted(name string, in io.Reader, now time.Time) ([]*curfewv1.CreateGrantRequest, error) {
+func readWanted(name string, in io.Reader) ([]*curfewv1.CreateGrantRequest, error) {
 	read := func() ([]byte, error) { return os.ReadFile(name) }
 	if name == "-" {
 		name, read = "standard input", func() ([]byte, error) { return io.ReadAll(in) }
@@ -44,18 +45,24 @@ func readWanted(name string, in io.Reader, now time.Time) ([]*curfewv1.CreateGra
 	if err != nil {
 		return nil, fmt.Errorf("read grants: %w", err)
 	}
-	var sections []yamlfile.Section
+	var sections []*yamlfile.Section // nil = null, which would else be left out
 	if err := yamlfile.Decode(name, content, &sections); err != nil {
 		return nil, usageError{err}
 	}
 	var wanted []*curfewv1.CreateGrantRequest
 	seen := map[string]bool{}
-	for _, section := range sections {
+	if len(sections) == 0 {
+		return nil, usageError{fmt.Errorf("read %s: it names no grant; write a list of {name, subject, role, for or until, why}", name)}
+	}
+	for i, section := range sections {
+		if section == nil {
+			return nil, usageError{fmt.Errorf("read %s: entry %d says nothing", name, i+1)}
+		}
 		var w wantedGrant
 		if err := section.Named(name).Decode(&w); err != nil {
 			return nil, usageError{err}
 		}
-		q, err := w.request(now)
+		q, err := w.request()
 		if err == nil && seen[w.Name] {
 			err = fmt.Errorf("a grant called %q is there twice", w.Name)
 		}
@@ -68,7 +75,7 @@ func readWanted(name string, in io.Reader, now time.Time) ([]*curfewv1.CreateGra
 	return wanted, nil
 }
 
-func (w wantedGrant) request(now time.Time) (*curfewv1.CreateGrantRequest, error) {
+func (w wantedGrant) request() (*curfewv1.CreateGrantRequest, error) {
 	for _, required := range []struct{ key, value string }{{"name", w.Name}, {"subject", w.Subject}, {"role", w.Role}} {
 		if required.value == "" {
 			return nil, fmt.Errorf("%s is missing", required.key)
@@ -79,7 +86,7 @@ func (w wantedGrant) request(now time.Time) (*curfewv1.CreateGrantRequest, error
 	}
 	q := &curfewv1.CreateGrantRequest{Subject: typed("person", w.Subject), Role: typed("role", w.Role), Reason: w.Why, Ticket: w.Ticket, IdempotencyKey: w.Name}
 	span := grantSpan{from: w.From, until: w.Until, length: w.For}
-	return q, span.into(now, &q.From, &q.ExpiresAt, &q.Duration, false)
+	return q, span.into(&q.From, &q.ExpiresAt, &q.Duration, false)
 }
 
 // What became of one grant of a file.
@@ -87,6 +94,7 @@ const (
 	wasCreated = "created"
 	wouldBe    = "would be created"
 	wasThere   = "exists"
+	wasEnded   = "ended"
 	differs    = "differs"
 	wasRefused = "refused"
 )
@@ -98,13 +106,23 @@ type outcome struct {
 	why          string
 }
 
+// onlyFile refuses a flag beside -f that would say nothing there: the file says it.
+func onlyFile(c *cobra.Command) error {
+	for _, flag := range []string{"for", "until", "from", "why", "ticket", "key", "break-glass", "wait"} {
+		if c.Flags().Changed(flag) {
+			return usageError{fmt.Errorf("--%s goes with SUBJECT and ROLE, and not with -f, where it would say nothing", flag)}
+		}
+	}
+	return nil
+}
+
 // createAll makes what a file says there is to be and is not there yet, a line for each.
 func (api *client) createAll(c *cobra.Command, file string, dry bool) error {
 	show, known := map[string]func(io.Writer, outcome) error{"table": printOutcome, "json": printOutcomeLine}[c.Flag("output").Value.String()]
 	if !known {
 		return usageError{fmt.Errorf("--output %q must be table or json", c.Flag("output").Value)}
 	}
-	wanted, err := readWanted(file, c.InOrStdin(), time.Now())
+	wanted, err := readWanted(file, c.InOrStdin())
 	if err != nil {
 		return err
 	}
@@ -123,7 +141,7 @@ func (api *client) createAll(c *cobra.Command, file string, dry bool) error {
 		switch o.result {
 		case wasRefused:
 			refused++
-		case differs:
+		case differs, wasEnded:
 			other++
 		}
 		if err := show(c.OutOrStdout(), o); err != nil {
@@ -142,16 +160,15 @@ func (api *client) createAll(c *cobra.Command, file string, dry bool) error {
 // ensure makes a grant that is not there yet. An error means that the API did not answer.
 func ensure(ctx context.Context, grants curfewv1.GrantServiceClient, q *curfewv1.CreateGrantRequest, dry bool) (outcome, error) {
 	o := outcome{name: q.GetIdempotencyKey(), result: wouldBe}
-	q.DryRun = true // it tells the grant's id, and what is in the way
+	q.DryRun = true // it tells what is in the way, and the id of what is there
 	tried, err := grants.CreateGrant(ctx, q)
 	if err == nil {
 		o.grant = tried.GetGrant()
-		_, found := grants.GetGrant(ctx, &curfewv1.GetGrantRequest{Id: o.grant.GetId()})
 		switch {
-		case found == nil:
+		case o.grant.GetId() != "" && o.grant.GetEndedAt() != nil:
+			o.result, o.why = wasEnded, "grant "+o.grant.GetId()+" of that name ended at "+clock(o.grant.GetEndedAt())+"; to give it again, use another name"
+		case o.grant.GetId() != "":
 			o.result = wasThere
-		case status.Code(found) != codes.NotFound && status.Code(found) != codes.PermissionDenied:
-			return o, found
 		case !dry:
 			q.DryRun = false
 			var made *curfewv1.CreateGrantResponse
@@ -172,7 +189,7 @@ func ensure(ctx context.Context, grants curfewv1.GrantServiceClient, q *curfewv1
 }
 
 func printOutcome(out io.Writer, o outcome) error {
-	_, err := fmt.Fprintf(out, "%-9s %s  %s\n", o.result, plain(o.name), plain(cmp.Or(o.why, grantSentence(o.grant, time.Now())+"  "+o.grant.GetId())))
+	_, err := fmt.Fprintf(out, "%-9s %s  %s\n", o.result, plain(o.name), plain(cmp.Or(o.why, strings.TrimRight(grantSentence(o.grant, time.Now())+"  "+o.grant.GetId(), " "))))
 	return err
 }
 

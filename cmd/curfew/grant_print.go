@@ -34,6 +34,16 @@ func printGrant(out io.Writer, grants []*curfewv1.Grant, now time.Time) error {
 	return err
 }
 
+// printTry is printGrant of what was only tried.
+func printTry(out io.Writer, grants []*curfewv1.Grant, now time.Time) error {
+	head := "nothing was stored: this is what would be:"
+	if len(grants) == 1 && grants[0].GetId() != "" {
+		head = "nothing was stored: the key made this grant already:"
+	}
+	_, err := fmt.Fprintln(out, head)
+	return errors.Join(err, printGrant(out, grants, now))
+}
+
 // grantCard is a grant in a few lines, the last of which says what can be done with it.
 func grantCard(g *curfewv1.Grant, now time.Time) []string {
 	lines := []string{grantSentence(g, now)}
@@ -44,7 +54,7 @@ func grantCard(g *curfewv1.Grant, now time.Time) []string {
 		add("why", "%s", grantReason(g))
 	}
 	waiting := g.GetState() == curfewv1.GrantState_GRANT_STATE_REQUESTED
-	if waiting || g.GetAnswerBy() != nil {
+	if waiting || g.GetAnswerBy() != nil || len(g.GetApprovals()) > 0 {
 		add("asked", "by %s", g.GetAuthor())
 	} else {
 		add("given", "by %s", g.GetAuthor())
@@ -69,6 +79,9 @@ func grantCard(g *curfewv1.Grant, now time.Time) []string {
 	if residual := residuals(g); residual != "" {
 		add("residual", "%s", residual)
 	}
+	if g.GetId() == "" { // nothing can be done with what was only tried
+		return lines
+	}
 	add("grant", "%s", g.GetId())
 	switch {
 	case waiting || g.GetExtension() != nil:
@@ -92,7 +105,11 @@ func reviewSentence(g *curfewv1.Grant, now time.Time) string {
 	if seen := g.GetReview(); seen != nil {
 		return fmt.Sprintf("taken in an emergency; %s looked at it at %s%s", seen.GetAuthor(), clock(seen.GetTime()), behind(seen.GetComment()))
 	}
-	return fmt.Sprintf("taken in an emergency; somebody else has to look at it until %s: curfew grant review %s --comment \"...\"", when(g.GetReviewBy(), now), g.GetId())
+	text := "taken in an emergency; somebody else has to look at it until " + when(g.GetReviewBy(), now)
+	if g.GetId() == "" {
+		return text
+	}
+	return fmt.Sprintf("%s: curfew grant review %s --comment \"...\"", text, g.GetId())
 }
 
 // behind is a remark behind a sentence.

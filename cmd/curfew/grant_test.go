@@ -127,7 +127,6 @@ func insist(ctx context.Context, p *process, key string) *curfewv1.Grant {
 }
 
 func TestGrantSpan(t *testing.T) {
-	now := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
 		name        string
 		in          grantSpan
@@ -147,11 +146,13 @@ func TestGrantSpan(t *testing.T) {
 		{"too many days", grantSpan{length: "99999999d"}, "", "", "is no length of time"},
 		{"until a length", grantSpan{until: "2h"}, "", "", `--until "2h" is a length of time`},
 		{"from a length", grantSpan{length: "1h", from: "7d"}, "", "", `--from "7d" is a length of time`},
-		{"until someday", grantSpan{until: "tomorrow"}, "", "", `--until "tomorrow" is no time`},
+		{"until someday", grantSpan{until: "tomorrow"}, "", "", `--until "tomorrow" is no time; write 2026-11-02 or 2026-11-02T17:00:00Z`},
+		{"until a second without a zone", grantSpan{until: "2026-11-22T23:00:00"}, "", "2026-11-22T23:00:00Z", ""},
+		{"for less than a second", grantSpan{length: "999ms"}, "", "", `--for "999ms" is less than a second`},
 	} {
 		var from, end *timestamppb.Timestamp
 		var length *durationpb.Duration
-		err := c.in.into(now, &from, &end, &length, false)
+		err := c.in.into(&from, &end, &length, false)
 		until := cell(end)
 		if length != nil {
 			until += length.AsDuration().String()

@@ -17,26 +17,36 @@ import (
 // lookEvery is how often a grant is looked at that is waited for.
 const lookEvery = time.Second
 
-// enough is whether a grant that is waited for has come to an answer, and whether that is yes.
-type enough func(*curfewv1.Grant) (done, yes bool)
+// enough is what a grant is waited for to be, and whether it has come to an answer and that is yes.
+type enough struct {
+	word string
+	is   func(*curfewv1.Grant) (done, yes bool)
+}
 
 // untilHeld waits for a grant that is in force.
-func untilHeld(g *curfewv1.Grant) (done, yes bool) {
+func untilHeld() enough { return enough{"held", isHeld} }
+
+// untilGone waits for a grant of which nothing is left. One that a person has to end may be so for days: that is a no.
+func untilGone() enough { return enough{"gone", isGone} }
+
+func isHeld(g *curfewv1.Grant) (done, yes bool) {
 	held := g.GetState() == curfewv1.GrantState_GRANT_STATE_ACTIVE
 	return held || grant.IsOver(g) || grant.IsEnding(g), held
 }
 
-// untilGone waits for a grant of which nothing is left. One that a person has to end may be so for days: that is a no.
-func untilGone(g *curfewv1.Grant) (done, yes bool) {
+func isGone(g *curfewv1.Grant) (done, yes bool) {
 	ranOut := g.GetEndedAt() != nil && len(g.GetPrivileges()) == 0
 	return grant.IsOver(g) || ranOut || g.GetState() == curfewv1.GrantState_GRANT_STATE_STUCK, grant.IsOver(g) || ranOut
 }
 
 // waited looks at a grant until there is an answer, where that is wished; errNo where the answer is no. On a terminal one
 // line says how it stands.
-func waited(c *cobra.Command, d desk, wish bool, is enough, g *curfewv1.Grant, err error) ([]*curfewv1.Grant, error) {
+func waited(c *cobra.Command, d desk, wish bool, until enough, g *curfewv1.Grant, err error) ([]*curfewv1.Grant, error) {
 	if err != nil || !wish {
 		return one(g, err)
+	}
+	if done, _ := until.is(g); !done { // said at once, so that an interruption does not lose it
+		fmt.Fprintf(c.ErrOrStderr(), "grant %s: waiting until it is %s; it is %s\n", plain(g.GetId()), until.word, stateWord(g.GetState()))
 	}
 	watched := isTerminal(c.ErrOrStderr())
 	said := ""
@@ -46,7 +56,7 @@ func waited(c *cobra.Command, d desk, wish bool, is enough, g *curfewv1.Grant, e
 		}
 	}()
 	for {
-		done, yes := is(g)
+		done, yes := until.is(g)
 		switch {
 		case done && yes:
 			return one(g, nil)
@@ -70,16 +80,16 @@ func waited(c *cobra.Command, d desk, wish bool, is enough, g *curfewv1.Grant, e
 	}
 }
 
-// waitedAll is waited until each of some grants is gone.
+// waitedAll is waited until each of some grants is gone. Where that cannot be said of one, those looked at so far are there.
 func waitedAll(c *cobra.Command, d desk, wish bool, grants []*curfewv1.Grant, err error) ([]*curfewv1.Grant, error) {
 	if err != nil {
 		return nil, err
 	}
 	var no error
 	for i, g := range grants {
-		shown, err := waited(c, d, wish, untilGone, g, nil)
+		shown, err := waited(c, d, wish, untilGone(), g, nil)
 		if err != nil && !errors.Is(err, errNo) {
-			return nil, err
+			return grants, err
 		}
 		grants[i], no = shown[0], errors.Join(no, err)
 	}

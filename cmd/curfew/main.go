@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -48,7 +49,11 @@ func run(ctx context.Context, arguments []string, in io.Reader, out, errs io.Wri
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errs)
-	err := root.ExecuteContext(ctx)
+	return exitCode(ctx, root.ExecuteContext(ctx), errs)
+}
+
+// exitCode says what went wrong, where something did.
+func exitCode(ctx context.Context, err error, errs io.Writer) int {
 	var usage usageError
 	switch {
 	case err == nil:
@@ -63,8 +68,17 @@ func run(ctx context.Context, arguments []string, in io.Reader, out, errs io.Wri
 		return exitUsage
 	default:
 		fmt.Fprintf(errs, "curfew: %s\n", sayError(err))
+		if isDenied(err) {
+			return exitNo
+		}
 		return exitFailed
 	}
+}
+
+// isDenied is whether the API answered that the caller may not.
+func isDenied(err error) bool {
+	var api interface{ GRPCStatus() *status.Status }
+	return errors.As(err, &api) && api.GRPCStatus().Code() == codes.PermissionDenied
 }
 
 // sayError is an error as a person should read it; one of the API's without its wrapping.
@@ -74,6 +88,9 @@ func sayError(err error) string {
 		return err.Error()
 	}
 	s := api.GRPCStatus()
+	if strings.Contains(s.Message(), "remote error: tls: unknown certificate authority") {
+		return "the API does not know the CA of the certificate in --tls-cert; its api.tls.client_ca names those that it knows"
+	}
 	if s.Code() == codes.Unavailable {
 		return s.Message() + "; is `curfew run` running, and is --address right?"
 	}

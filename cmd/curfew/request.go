@@ -41,12 +41,12 @@ Those who may approve it are told. The time of --for begins once it is held.`,
 		Args:    arguments(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			request.Subject, request.Role = typed("person", subject), typed("role", args[0])
-			if err := span.into(time.Now(), &request.From, &request.ExpiresAt, &request.Duration, false); err != nil {
+			if err := span.into(&request.From, &request.ExpiresAt, &request.Duration, false); err != nil {
 				return err
 			}
-			return api.answer(c, cards(), func(d desk) ([]*curfewv1.Grant, error) {
+			return api.answer(c, tries(request.GetDryRun()), func(d desk) ([]*curfewv1.Grant, error) {
 				answer, err := d.requests.CreateRequest(c.Context(), request)
-				return waited(c, d, wait && !request.GetDryRun(), untilHeld, answer.GetGrant(), err)
+				return waited(c, d, wait && !request.GetDryRun(), untilHeld(), answer.GetGrant(), err)
 			})
 		},
 	}
@@ -97,8 +97,10 @@ digest of a request that you saw before (-o json shows it) nothing else is appro
 						return nil, err
 					}
 					request.Digest = seen.GetGrant().GetDigest()
-					if err := showBefore(c, seen.GetGrant()); err != nil {
-						return nil, err
+					if g := seen.GetGrant(); g.GetState() == curfewv1.GrantState_GRANT_STATE_REQUESTED || g.GetExtension() != nil {
+						if err := showBefore(c, g); err != nil {
+							return nil, err
+						}
 					}
 				}
 				answer, err := d.requests.ApproveRequest(c.Context(), request)

@@ -252,7 +252,11 @@ func adminToken(dir string) (string, error) {
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, os.ErrExist) {
-		return readToken(path)
+		token, err := readToken(path)
+		if err != nil {
+			err = fmt.Errorf("%w; delete it, and the next start makes a new one", err)
+		}
+		return token, err
 	}
 	if err != nil {
 		return "", fmt.Errorf("make admin token: %w", err)
@@ -272,11 +276,11 @@ func adminToken(dir string) (string, error) {
 func readToken(path string) (string, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("read admin token: %w", err)
+		return "", fmt.Errorf("read token: %w", err)
 	}
 	token := strings.TrimSpace(string(content))
 	if len(token) < 32 {
-		return "", fmt.Errorf("read admin token: %s holds none; delete it, and the next start makes a new one", path)
+		return "", fmt.Errorf("read token: %s holds none", path)
 	}
 	return token, nil
 }

@@ -68,6 +68,7 @@ type provisioning struct {
 	seed   maphash.Seed
 	actors map[string]*actor
 	orphan *orphans
+	large  sync.Map // ids of grants that have outgrown the bus: nothing more can be stored of them
 }
 
 func newProvisioning(o Options, p pace) *provisioning {

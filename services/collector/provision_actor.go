@@ -47,7 +47,12 @@ type actor struct {
 
 // key is the key of a privilege, as a number: a book of many grants has many.
 func (p *provisioning) key(held *curfewv1.HeldPrivilege) uint64 {
-	return maphash.String(p.seed, grant.Key(held.GetPrivilege()))
+	privilege := held.GetPrivilege()
+	key := grant.Key(privilege)
+	if a := p.actors[privilege.GetSource()]; a != nil && (ladder{a.vendor, privilege.GetKind()}).isApart() {
+		key += "\x00" + privilege.GetLevel()
+	}
+	return maphash.String(p.seed, key)
 }
 
 // work acts until ctx ends or something cannot be stored.
@@ -121,13 +126,16 @@ func (a *actor) wake(t *task) {
 	}
 }
 
-// urgency is the earliest end of a key's grants.
+// urgency is the earliest end of a key's grants; of one that was taken when that was: to see it gone can wait for others to
+// be taken.
 func (a *actor) urgency(t *task) (earliest time.Time) {
-	for i, id := range a.index[t.key] {
-		if e, ok := a.book.Get(id); ok {
-			if end := grant.End(e.Grant); i == 0 || end.Before(earliest) {
-				earliest = end
-			}
+	for i, m := range a.members(t) {
+		at := grant.End(m.grant)
+		if m.held.GetStage() == stageTaken {
+			at = m.held.GetCalled().AsTime()
+		}
+		if i == 0 || at.Before(earliest) {
+			earliest = at
 		}
 	}
 	return earliest
@@ -203,13 +211,16 @@ func (a *actor) consider(t *task) (next step) {
 	case next.idle && !t.waits && len(a.eager) >= a.workers:
 		a.waiting.put(t, now.Add(a.spacing+rand.N(a.watch/2)))
 		next.call = callNone
-	case next.call != callNone && now.Before(t.next):
+	case next.call != callNone && now.Before(t.next) && (!t.giving || !next.taking):
 		a.waiting.put(t, t.next)
 		next.call = callNone
 	case next.call != callNone && a.breaker.isOpen():
 		if t.version++; !t.shut {
 			t.shut = true
 			a.shut = append(a.shut, t)
+		}
+		if t.spoilt == 0 {
+			a.breaker.hurry(a.pace)
 		}
 		a.note(a.tell(t, a.away(a.breaker.why), now))
 		next.call = callNone

@@ -24,7 +24,7 @@ import (
 
 // The storm: so many grants of so many sources end at one moment.
 const (
-	stormGrants  = 10_000
+	stormGrants  = 100_000
 	stormSources = 10
 )
 
@@ -69,7 +69,7 @@ func (v *instant) EndSessions(context.Context, string) (*curfewv1.Provisioned, e
 	return &curfewv1.Provisioned{Outcome: curfewv1.ProvisionOutcome_PROVISION_OUTCOME_DONE}, nil
 }
 
-// BenchmarkStorm is 10,000 grants of ten sources that end at one moment: how late the vendor is asked to take each, from
+// BenchmarkStorm is 100,000 grants of ten sources that end at one moment: how late the vendor is asked to take each, from
 // there through the scheduler's step, the claim and a first read, each of them on disk before the next. With hung=1 one of
 // the sources never answers, and the others are counted.
 func BenchmarkStorm(b *testing.B) {

@@ -114,20 +114,23 @@ func (a *actor) finish(j *job) {
 	t.busy = false
 	a.Metrics.Provisioned(a.source, string(j.call), j.outcome())
 	failed := j.err != nil && !isRefusal(j.err)
+	if t.spoilt++; !failed {
+		t.spoilt = 0
+	}
 	if back := a.breaker.note(t, failed, j, now, a.pace); back {
 		a.resume()
 	}
 	a.Metrics.Away(a.source, a.breaker.isOpen())
 	switch {
 	case j.call == callRead && j.err == nil:
-		if t.saw(j.state, now); !failed && t.away {
+		if t.saw(j.state, now); !failed && t.away && !t.giving {
 			t.away, t.fails = false, 0
 		}
 	case j.call == callRead:
 		t.forget()
 		a.lost(j, failed, now)
 	case j.call == callSessions:
-		a.endedSessions(j)
+		a.endedSessions(j, now)
 	case j.call == callGrant:
 		a.granted(j, failed, now)
 	case j.call == callRevoke:
@@ -156,7 +159,15 @@ type breaker struct {
 	open     bool
 	probing  bool
 	probes   int
+	probed   time.Time // when the last was sent
 	next     time.Time // of the next probe
+}
+
+// hurry brings the next probe forward, for a key that has not failed.
+func (b *breaker) hurry(p pace) {
+	if soon := b.probed.Add(p.probe.shortest); soon.Before(b.next) {
+		b.next = soon
+	}
 }
 
 func (b *breaker) isOpen() bool { return b.open }
@@ -184,18 +195,25 @@ func (b *breaker) note(t *task, failed bool, j *job, now time.Time, p pace) (bac
 	return false
 }
 
-// probe asks a source that is away one thing that changes nothing, each time about another key.
+// probe asks a source that is away one thing that changes nothing, each time about another key, those first that failed
+// least: it may be others' own fault that the source counts as away.
 func (a *actor) probe(ctx context.Context, workers *sync.WaitGroup) {
 	b := &a.breaker
 	for b.open && !b.probing && !a.Clock.Now().Before(b.next) && len(a.shut) > 0 && ctx.Err() == nil {
-		t := a.shut[0]
-		a.shut = a.shut[1:]
+		at := 0
+		for i, t := range a.shut {
+			if best := a.shut[at]; t.spoilt < best.spoilt || t.spoilt == best.spoilt && t.urgency.Before(best.urgency) {
+				at = i
+			}
+		}
+		t := a.shut[at]
+		a.shut = append(a.shut[:at], a.shut[at+1:]...)
 		t.shut = false
 		all := a.members(t)
 		if t.busy || a.tasks[t.key] != t || len(all) == 0 {
 			continue
 		}
-		b.probing = true
+		b.probing, b.probed = true, a.Clock.Now()
 		a.send(ctx, workers, &job{task: t, call: callRead, privilege: all[0].held.GetPrivilege(), probe: true, until: a.Clock.Now().Add(a.deadline)})
 	}
 }

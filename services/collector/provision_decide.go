@@ -34,6 +34,7 @@ type step struct {
 	prior     *curfewv1.PrivilegeState
 	at        time.Time
 	idle      bool // the call waits while others want a worker
+	taking    bool // the call is not put off by giving
 }
 
 func (s step) isNone() bool { return len(s.edits) == 0 && s.call == callNone && s.at.IsZero() }
@@ -64,7 +65,7 @@ func (m member) isActing() bool { return m.isOpen() && m.held.GetStage() != stag
 func (a *actor) members(t *task) (all []member) {
 	for _, id := range a.index[t.key] {
 		e, ok := a.book.Get(id)
-		if !ok {
+		if _, large := a.large.Load(id); !ok || large {
 			continue
 		}
 		for i, held := range e.Grant.GetPrivileges() {
@@ -117,6 +118,7 @@ func (a *actor) decide(t *task, now time.Time) step {
 	all := a.members(t)
 	if until := a.foreign(all, now); !until.IsZero() {
 		t.forget()
+		t.spotless = false
 		return step{at: until}
 	}
 	s := a.sort(all, now)
@@ -129,10 +131,14 @@ func (a *actor) decide(t *task, now time.Time) step {
 		t.forget()
 	}
 	giving := a.give(t, s, now)
-	if !giving.isNone() && (!giving.at.After(now) || !s.isAwaited(t)) {
+	if !giving.isNone() && !a.waits(t, s, giving, now) {
 		return giving
 	}
+	if giving.call != callNone {
+		giving = step{at: t.next}
+	}
 	taking := a.take(t, s, now)
+	taking.taking = true
 	switch {
 	case !taking.isNone() && giving.isNone(), len(taking.edits) > 0, taking.call != callNone:
 		return taking
@@ -213,6 +219,7 @@ func (a *actor) tell(t *task, text string, now time.Time) []edit {
 	if len(untold) == 0 || len(a.foreignTo(untold, now)) > 0 {
 		return nil
 	}
+	a.Log.Warn("a grant's privilege waits", "grant", untold[0].grant.GetId(), "source", a.source, "why", text)
 	t.quiet = now.Add(a.pace.tell + bounds{a.pace.tell / 8, a.pace.tell / 8}.pause(0))
 	attempts := t.attempts
 	t.attempts = 0

@@ -166,6 +166,11 @@ func (p *provisioning) write(ctx context.Context, changes []grant.Change, edits 
 		switch {
 		case errors.Is(err, bus.ErrConflict):
 			met[changes[i].Next.GetId()] = true
+		case errors.Is(err, bus.ErrTooLarge):
+			// One that has outgrown the bus keeps no other from ending.
+			p.Log.Error("a grant cannot be moved: its record is larger than the bus takes; take by hand what it stands for", "grant", changes[i].Next.GetId(), "error", err)
+			p.Metrics.Failed("collector", "grant too large")
+			p.large.Store(changes[i].Next.GetId(), true)
 		case err != nil:
 			return nil, fmt.Errorf("store step of grant %s: %w", changes[i].Next.GetId(), err)
 		}

@@ -21,11 +21,17 @@ const noted = 16
 
 func newest(lines []string) []string { return lines[max(0, len(lines)-noted):] }
 
-// isAwaited is whether all that is being given waits for a person: that must not keep others from ending.
+// isAwaited is whether all that is being given waits for a person.
 func (s sorted) isAwaited(t *task) bool {
 	return len(s.fresh) == 0 && !slices.ContainsFunc(s.giving, func(m member) bool {
 		return m.held.GetTask() == "" && t.state.GetPresence() != curfewv1.Presence_PRESENCE_PENDING
 	})
+}
+
+// waits is whether giving waits for something that may take long: that must not keep others from ending.
+func (a *actor) waits(t *task, s sorted, giving step, now time.Time) bool {
+	return giving.at.After(now.Add(a.spacing)) || giving.at.After(now) && s.isAwaited(t) ||
+		len(giving.edits) == 0 && giving.call != callNone && t.giving && now.Before(t.next)
 }
 
 // give is what is next of what is to be given; none where nothing is.
@@ -40,7 +46,7 @@ func (a *actor) give(t *task, s sorted, now time.Time) step {
 		return s.read()
 	case isUnknown(t.state):
 		// What was there before has to be known before anything is given.
-		return a.puzzled(t, now)
+		return a.puzzled(t, len(s.ending) > 0, now)
 	}
 	prior, step := a.before(t, s, now)
 	if !step.isNone() {
@@ -57,14 +63,18 @@ func (a *actor) give(t *task, s sorted, now time.Time) step {
 }
 
 // puzzled waits where the vendor does not say whether it is there.
-func (a *actor) puzzled(t *task, now time.Time) step {
+func (a *actor) puzzled(t *task, ending bool, now time.Time) step {
 	text := a.source + " does not say whether it is there: " + event.Clean(t.state.GetDetail())
 	if edits := a.tell(t, text, now); len(edits) > 0 {
 		return step{edits: edits}
 	}
 	at := t.readAt.Add(a.watch)
-	t.forget()
-	t.next = at
+	if !ending {
+		t.forget()
+	}
+	if !now.Before(t.next) {
+		t.next, t.giving = at, true
+	}
 	return step{at: at}
 }
 
@@ -102,9 +112,21 @@ func (a *actor) again(t *task, now time.Time) step {
 	return step{at: now}
 }
 
+// doubt is again where a call that was made may show late: what was read until it would have does not count.
+func (a *actor) doubt(t *task, until, now time.Time) step {
+	if now.Before(until) {
+		t.first, t.inRow, t.reads = nil, 0, nil
+	}
+	return a.again(t, now)
+}
+
+// settled is when a call to give that is made or given up at a moment shows at the latest.
+func (a *actor) settled(at time.Time) time.Time { return at.Add(a.deadline + a.grace) }
+
 // beginGiving records what was there before, and that it may be given from now on.
 func (a *actor) beginGiving(t *task, s sorted, prior *curfewv1.PrivilegeState, now time.Time) step {
 	t.calls, t.refused, t.accepted, t.residual = nil, "", time.Time{}, ""
+	t.spotless = t.spotless && len(s.giving) > 0 || len(s.giving)+len(s.ending) == 0
 	return step{edits: a.announce(t, s.fresh, "giving", a.mine(now, func(h *curfewv1.HeldPrivilege) {
 		h.Stage, h.Prior = stageGiving, proto.CloneOf(prior)
 	}))}
@@ -140,6 +162,8 @@ func (a *actor) ask(t *task, s sorted, short []member, prior *curfewv1.Privilege
 	}
 	top := s.top(short)
 	switch {
+	case t.refused != "" && s.within(t.state, prior) && !t.spotless && (now.Before(t.shows) || t.inRow < a.consistent):
+		return a.doubt(t, t.shows, now)
 	case t.refused != "" && s.within(t.state, prior):
 		why := t.refused
 		t.refused = ""
@@ -150,7 +174,9 @@ func (a *actor) ask(t *task, s sorted, short []member, prior *curfewv1.Privilege
 	case !t.accepted.IsZero() && now.Before(t.accepted.Add(a.grace)):
 		return a.again(t, now)
 	case !t.accepted.IsZero():
-		return a.disbelieve(t, "to give it", now)
+		next := a.disbelieve(t, "to give it", t.accepted, now)
+		t.accepted, t.giving = time.Time{}, true
+		return next
 	}
 	if unclaimed := a.unclaimed(short, now); len(unclaimed) > 0 {
 		return step{edits: a.announce(t, unclaimed, "giving", a.mine(now, nil))}
@@ -169,9 +195,8 @@ func (a *actor) look(t *task, now time.Time) step {
 }
 
 // disbelieve is for a vendor that said yes and shows no effect: it is told, and asked again later.
-func (a *actor) disbelieve(t *task, what string, now time.Time) step {
-	text := fmt.Sprintf("%s accepted %s at %s and did not show that at %s", a.source, what, t.accepted.UTC().Format(time.RFC3339), t.readAt.UTC().Format(time.RFC3339))
-	t.accepted = time.Time{}
+func (a *actor) disbelieve(t *task, what string, accepted, now time.Time) step {
+	text := fmt.Sprintf("%s accepted %s at %s and did not show that at %s", a.source, what, accepted.UTC().Format(time.RFC3339), t.readAt.UTC().Format(time.RFC3339))
 	t.fail(now, a.retry)
 	t.forget()
 	return step{edits: a.tell(t, text, now), at: now}
@@ -187,6 +212,8 @@ func (a *actor) granted(j *job, failed bool, now time.Time) {
 		t.renewAt = now.Add(a.retry.pause(t.renewed))
 		t.renewed++
 	}
+	refused := j.err != nil && isRefusal(j.err) || j.done.GetOutcome() == curfewv1.ProvisionOutcome_PROVISION_OUTCOME_GONE
+	t.spotless, t.shows = t.spotless && refused, a.settled(now)
 	switch {
 	case j.err != nil && isRefusal(j.err):
 		t.refused = a.source + ": " + event.Clean(j.err.Error())
@@ -194,6 +221,7 @@ func (a *actor) granted(j *job, failed bool, now time.Time) {
 		t.next = now // a read tells at once
 	case j.err != nil:
 		a.lost(j, failed, now)
+		t.giving = true
 	case j.done.GetOutcome() == curfewv1.ProvisionOutcome_PROVISION_OUTCOME_GONE:
 		t.refused = a.source + ": the holder or what was to be given does not exist any more, or goes by another name now"
 	case j.done.GetOutcome() == curfewv1.ProvisionOutcome_PROVISION_OUTCOME_TASK:

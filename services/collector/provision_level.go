@@ -15,6 +15,12 @@ type ladder struct {
 	kind   string
 }
 
+// isApart is whether each level is held for itself, so that one says nothing of another: nobody ranks them.
+func (l ladder) isApart() bool {
+	leveler, ok := l.vendor.(Leveler)
+	return !ok || leveler.Rank(l.kind, "") < 0
+}
+
 // isThere is whether a state shows something: an invitation counts, as it can be accepted at any moment.
 func isThere(s *curfewv1.PrivilegeState) bool {
 	return s.GetPresence() == curfewv1.Presence_PRESENCE_PRESENT || s.GetPresence() == curfewv1.Presence_PRESENCE_PENDING

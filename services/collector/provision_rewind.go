@@ -16,6 +16,10 @@ func (a *actor) rewind(now time.Time) {
 	for _, t := range a.tasks {
 		t.forget()
 		t.next, t.renewAt, t.quiet, t.accepted = earlier(t.next), earlier(t.renewAt), earlier(t.quiet), earlier(t.accepted)
+		t.took, t.settles = earlier(t.took), time.Time{}
+		if latest := a.settled(now); t.shows.After(latest) {
+			t.shows = latest
+		}
 		a.wake(t)
 	}
 	for _, j := range a.running {

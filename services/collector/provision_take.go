@@ -26,7 +26,7 @@ func (a *actor) take(t *task, s sorted, now time.Time) step {
 	if target == nil || isUnknown(target) {
 		target = &curfewv1.PrivilegeState{Presence: curfewv1.Presence_PRESENCE_ABSENT}
 	}
-	stay := slices.Concat(s.wanting, s.giving) // what is given yet is awaited, or take would not be asked
+	stay := slices.Concat(s.wanting, s.giving) // what is given yet waits, or take would not be asked
 	for _, m := range stay {
 		target = s.raised(target, m.level())
 	}
@@ -43,7 +43,8 @@ func (a *actor) take(t *task, s sorted, now time.Time) step {
 	}
 	if len(untouched) > 0 {
 		t.forget()
-		t.accepted, t.refused, t.ending = time.Time{}, "", 0
+		t.accepted, t.took, t.refused, t.ending = time.Time{}, time.Time{}, "", 0
+		a.reckon(t, untouched, now)
 		return step{edits: a.announce(t, untouched, "taking", a.mine(now, func(h *curfewv1.HeldPrivilege) {
 			h.Stage, h.Task, h.Link, h.Trouble = stageTaking, "", "", ""
 		}))}
@@ -51,14 +52,50 @@ func (a *actor) take(t *task, s sorted, now time.Time) step {
 	switch {
 	case t.state == nil:
 		return s.read()
-	case isUnknown(t.state) && t.accepted.IsZero() && t.attempts == 0 && s.ending[0].held.GetAttempts() == 0:
+	case isUnknown(t.state) && t.took.IsZero() && t.attempts == 0 && s.ending[0].held.GetAttempts() == 0:
 		return a.revoke(t, s, target, top, now)
 	case isUnknown(t.state):
 		return a.judge(t, s, now)
+	case s.within(t.state, target) && a.isUnasked(t, s):
+		// A call to give it may be on its way yet, unseen.
+		return a.revoke(t, s, target, top, now)
+	case s.within(t.state, target) && a.isUnsettled(t, s, now):
+		return a.doubt(t, t.settles, now)
 	case s.within(t.state, target):
 		return a.confirm(t, s, stay, now)
 	}
 	return a.takeBack(t, s, target, top, now)
+}
+
+// isUnasked is whether nobody asked for what was being given when it ended, and was not seen since.
+func (a *actor) isUnasked(t *task, s sorted) bool {
+	return t.attempts == 0 && slices.ContainsFunc(s.ending, func(m member) bool {
+		return m.held.GetSeen() == nil && m.held.GetAttempts() == 0 && m.held.GetCalled() == nil
+	})
+}
+
+// isUnsettled is whether what ends may show later though it does not yet.
+func (a *actor) isUnsettled(t *task, s sorted, now time.Time) bool {
+	if t.settles.IsZero() {
+		a.reckon(t, s.ending, now)
+	}
+	return now.Before(t.settles)
+}
+
+// reckon notes when all calls that may have given some members show at the latest: claims come before calls.
+func (a *actor) reckon(t *task, members []member, now time.Time) {
+	for _, m := range members {
+		at := a.settled(m.held.GetClaimed().AsTime())
+		if m.held.GetStage() == stageGiving {
+			at = a.settled(now)
+		}
+		if known := m.isTaking() && m.held.GetSeen() != nil; !known && at.After(t.settles) {
+			t.settles = at
+		}
+	}
+	if latest := a.settled(now); t.settles.After(latest) { // a clock was set back
+		t.settles = latest
+	}
 }
 
 func (m member) isTaking() bool {
@@ -80,10 +117,12 @@ func (a *actor) takeBack(t *task, s sorted, target *curfewv1.PrivilegeState, top
 	switch {
 	case slices.ContainsFunc(s.ending, func(m member) bool { return m.held.GetTask() != "" }):
 		return a.look(t, now)
-	case !t.accepted.IsZero() && now.Before(t.accepted.Add(a.grace)):
+	case !t.took.IsZero() && now.Before(t.took.Add(a.grace)):
 		return a.again(t, now)
-	case !t.accepted.IsZero():
-		return a.disbelieve(t, "the revocation", now)
+	case !t.took.IsZero():
+		next := a.disbelieve(t, "the revocation", t.took, now)
+		t.took = time.Time{}
+		return next
 	case called != nil && !called.AsTime().After(now) && now.Before(called.AsTime().Add(a.grace)):
 		// Another process asked, and has died since.
 		return a.again(t, now)
@@ -132,7 +171,7 @@ func (a *actor) revoked(j *job, failed bool, now time.Time) {
 		a.note(a.byHand(t, s.ending, j.done))
 		return
 	}
-	t.accepted = now
+	t.took = now
 	attempts := t.attempts
 	t.attempts = 0
 	mine := slices.DeleteFunc(s.ending, func(m member) bool { return m.held.GetActor() != a.Holder || !m.isTaking() })
@@ -175,14 +214,22 @@ func (a *actor) confirm(t *task, s sorted, stay []member, now time.Time) step {
 	}
 	gone, reads, attempts := cmp.Or(t.first.GetRead(), timestamppb.New(t.readAt)), newest(t.reads), t.attempts
 	t.attempts = 0
+	residual := ""
+	if t.state.GetHolder() == curfewv1.Presence_PRESENCE_ABSENT || t.state.GetResource() == curfewv1.Presence_PRESENCE_ABSENT {
+		residual = event.Clean(t.state.GetDetail()) // such as that it comes back once the holder is restored
+	}
 	return step{edits: a.edit(t, s.ending, detail, func(h *curfewv1.HeldPrivilege) {
+		outlives(h, residual)
 		h.Stage, h.Gone, h.Reads, h.Attempts = stage, gone, reads, h.GetAttempts()+attempts
 		h.Trouble, h.Task, h.Link = "", "", ""
 	})}
 }
 
-// sessionTries is how often sessions are asked to be ended.
-const sessionTries = 2
+// sessionTries is how often sessions are asked to be ended, over a few minutes; refusedTries where the vendor refuses.
+const (
+	sessionTries = 10
+	refusedTries = 2
+)
 
 // endSessions is what is next of the sessions of a holder whose privilege is taken.
 func (a *actor) endSessions(t *task, s sorted, now time.Time) step {
@@ -213,9 +260,17 @@ func (a *actor) endSessions(t *task, s sorted, now time.Time) step {
 }
 
 // endedSessions notes what came of ending sessions: whatever it is, it does not keep the grant from ending.
-func (a *actor) endedSessions(j *job) {
+func (a *actor) endedSessions(j *job, now time.Time) {
 	t := j.task
-	if t.ending++; j.err != nil && t.ending < sessionTries {
+	most := sessionTries
+	if j.err != nil && isRefusal(j.err) {
+		most = refusedTries
+	}
+	if t.ending++; j.err != nil && t.ending < most {
+		if t.ending == 1 {
+			t.fails = 0
+		}
+		a.lost(j, !isRefusal(j.err), now)
 		return
 	}
 	text := "not ended"
@@ -241,8 +296,13 @@ func (a *actor) endedSessions(j *job) {
 	}
 	a.note(a.edit(t, members, "sessions", func(h *curfewv1.HeldPrivilege) {
 		h.Sessions = text
-		if residual != "" && !strings.Contains(h.GetResidual(), residual) {
-			h.Residual = strings.TrimPrefix(h.GetResidual()+"; "+residual, "; ")
-		}
+		outlives(h, residual)
 	}))
+}
+
+// outlives adds to what outlives a privilege's end.
+func outlives(h *curfewv1.HeldPrivilege, residual string) {
+	if residual != "" && !strings.Contains(h.GetResidual(), residual) {
+		h.Residual = strings.TrimPrefix(h.GetResidual()+"; "+residual, "; ")
+	}
 }

@@ -33,7 +33,11 @@ type task struct {
 	reads  []string
 	readAt time.Time
 
-	accepted time.Time // when the vendor last accepted a call whose effect was not seen yet
+	accepted time.Time // when the vendor last accepted a call to give it whose effect was not seen yet
+	took     time.Time // the same of one to take it
+	shows    time.Time // when the last call to give it shows at the latest
+	settles  time.Time // the same of all that may have given what ends; zero = not reckoned yet
+	spotless bool      // it is known that no call to give it was accepted or left unanswered
 	calls    []string
 	residual string
 	refused  string // why the vendor will not give it
@@ -43,10 +47,12 @@ type task struct {
 	renewed  int    // tries to move the vendor's own end
 	renewAt  time.Time
 
-	fails int
-	away  bool      // the last failure was of the source, not of this key
-	next  time.Time // before which nothing is asked
-	quiet time.Time // before which another trouble is not stored
+	fails  int
+	spoilt int       // failures of its own in a row, whatever became of the source meanwhile
+	away   bool      // the last failure was of the source, not of this key
+	next   time.Time // before which nothing is asked
+	giving bool      // next is giving's alone
+	quiet  time.Time // before which another trouble is not stored
 }
 
 // forget drops what was read.
@@ -85,7 +91,7 @@ func (t *task) asked() { t.forget() }
 
 // fail puts off the next call.
 func (t *task) fail(now time.Time, b bounds) {
-	t.next = now.Add(b.pause(t.fails))
+	t.next, t.giving = now.Add(b.pause(t.fails)), false
 	t.fails++
 }
 

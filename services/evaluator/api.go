@@ -54,9 +54,8 @@ type api struct {
 	curfewv1.UnimplementedRequestServiceServer
 	curfewv1.UnimplementedTokenServiceServer
 	*evaluator
-	calls    atomic.Uint64
-	issuer   *issuer
-	accounts accounts
+	calls  atomic.Uint64
+	issuer *issuer
 }
 
 // serve serves the API until ctx ends.

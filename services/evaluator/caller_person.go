@@ -6,6 +6,7 @@ package evaluator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -40,29 +41,45 @@ func (a *api) place(ctx context.Context, emails []string) (person, why string, e
 	return person, why, nil
 }
 
-// checkPerson refuses a person whom the policy does not know at this moment, or whom the directory no longer shows as one
-// who may sign in. What no inventory says is no reason.
+// checkPerson refuses a person who is lost at this moment.
 func (a *api) checkPerson(ctx context.Context, person string) error {
 	now := time.Now()
 	by, err := a.knowledge.since(ctx, now)
 	if err != nil {
 		return status.Errorf(codes.Unavailable, "it cannot be said yet who calls: %v", err)
 	}
+	why, err := a.lost(ctx, by, person, now)
+	switch {
+	case err != nil || why == "":
+		return err
+	case why == unlisted:
+		return status.Errorf(codes.PermissionDenied, "person:%s is nobody: %s", person, why)
+	default:
+		return status.Errorf(codes.PermissionDenied, "person:%s cannot call: %s", person, why)
+	}
+}
+
+// unlisted is why somebody is lost whom the policy does not know.
+const unlisted = "the policy's identities.yaml has no such id"
+
+// lost is why somebody is no person of the company any more: the policy does not know them at a moment, or the directory
+// no longer shows them as one who may sign in. "" = they are, and what no inventory says is no reason.
+func (e *evaluator) lost(ctx context.Context, by *picture, person string, now time.Time) (why string, err error) {
 	c := by.Caller(person, now)
 	if !c.Known {
-		return status.Errorf(codes.PermissionDenied, "person:%s is nobody: the policy's identities.yaml has no such id", person)
+		return unlisted, nil
 	}
 	if c.Directory == "" {
-		return nil
+		return "", nil
 	}
 	ended := ""
 	for _, id := range c.Accounts {
-		state, err := a.accounts.state(ctx, a.evaluator, c.Directory, id)
+		state, err := e.accounts.state(ctx, e, c.Directory, id)
 		if err != nil {
-			return status.Errorf(codes.Unavailable, "it cannot be said yet whether person:%s still has an account: %v", person, err)
+			return "", status.Errorf(codes.Unavailable, "it cannot be said yet whether person:%s still has an account: %v", person, err)
 		}
 		if state == "" {
-			return nil
+			return "", nil
 		}
 		ended = state
 	}
@@ -70,9 +87,9 @@ func (a *api) checkPerson(ctx context.Context, person string) error {
 		ended = "gone"
 	}
 	if ended != "" {
-		return status.Errorf(codes.PermissionDenied, "person:%s cannot call: the account in the directory (%s) is %s", person, c.Directory, ended)
+		return fmt.Sprintf("the account in the directory (%s) is %s", c.Directory, ended), nil
 	}
-	return nil
+	return "", nil
 }
 
 // accounts is what the inventories of people last showed, read on before each answer. The zero value is ready, and it is

@@ -91,6 +91,7 @@ type evaluator struct {
 	doubted   chan doubted
 	allowed   atomic.Uint64 // decisions that allowed
 	gaps      gaps
+	accounts  accounts
 }
 
 // judgeLanes finds the tenant's lanes, and those to come, and keeps a judge at each.

@@ -4,6 +4,7 @@
 package evaluator
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -55,12 +56,12 @@ func (a *api) CreateGrant(ctx context.Context, request *curfewv1.CreateGrantRequ
 }
 
 // given is the first step of a grant that nobody has to approve.
-func given(_ *picture, _ *judge.Policy, g *curfewv1.Grant, now time.Time) (*curfewv1.GrantStep, error) {
+func given(_ *judge.Policy, g *curfewv1.Grant, now time.Time) (*curfewv1.GrantStep, error) {
 	return &curfewv1.GrantStep{Grant: grant.Approved(g, now)}, nil
 }
 
 // taken is the first step of a grant taken in an emergency: somebody has to look at it afterwards.
-func taken(_ *picture, policy *judge.Policy, g *curfewv1.Grant, now time.Time) (*curfewv1.GrantStep, error) {
+func taken(policy *judge.Policy, g *curfewv1.Grant, now time.Time) (*curfewv1.GrantStep, error) {
 	_, within, _ := policy.Emergency(g.GetRole())
 	g = grant.Approved(g, now)
 	g.ReviewBy = timestamppb.New(g.GetExpiresAt().AsTime().Add(within))
@@ -100,7 +101,7 @@ func (a *api) step(ctx context.Context, id string, dry bool, take turn) (*curfew
 			return answered(stored.Grant, now), nil
 		}
 		if dry {
-			return answered(next, now), nil
+			return tried(next, now), nil
 		}
 		_, err = a.Bus.Append(ctx, bus.GrantSubject(a.Tenant, id), stored.Sequence, &curfewv1.GrantStep{
 			Format: bus.Format, Grant: next, Time: timestamppb.New(now), Author: callerOf(ctx).subject, Detail: detail,
@@ -111,13 +112,14 @@ func (a *api) step(ctx context.Context, id string, dry bool, take turn) (*curfew
 		if err != nil {
 			return nil, asStatus(fmt.Errorf("it is not known whether that was stored; look at the grant, and call again: %w", err))
 		}
-		return answered(next, now), nil
+		shown := answered(next, now)
+		return shown, a.whoMay(ctx, shown)
 	}
 }
 
 // newest is a grant as its newest step leaves it.
-func (a *api) newest(ctx context.Context, id string) (grant.Entry, error) {
-	last, err := a.Bus.Last(ctx, bus.GrantSubject(a.Tenant, id))
+func (e *evaluator) newest(ctx context.Context, id string) (grant.Entry, error) {
+	last, err := e.Bus.Last(ctx, bus.GrantSubject(e.Tenant, id))
 	if errors.Is(err, bus.ErrNotFound) {
 		return grant.Entry{}, status.Errorf(codes.NotFound, "there is no grant %q; the list of grants, ended ones too, shows what there is", id)
 	}
@@ -182,8 +184,8 @@ func revoke(reason string) turn {
 	}
 }
 
-// RevokeGrants ends everything that somebody holds, and withdraws what they asked for. What an error leaves is found by
-// calling again.
+// RevokeGrants ends everything that somebody holds, and withdraws what they asked for. It returns as well what is being
+// taken already. What an error leaves is found by calling again.
 func (a *api) RevokeGrants(ctx context.Context, request *curfewv1.RevokeGrantsRequest) (*curfewv1.RevokeGrantsResponse, error) {
 	const action = "grants.revoke_all"
 	about := onGrants
@@ -202,20 +204,50 @@ func (a *api) RevokeGrants(ctx context.Context, request *curfewv1.RevokeGrantsRe
 	}
 	held, err := a.listed(ctx, func(g *curfewv1.Grant) bool {
 		asked := g.GetState() == curfewv1.GrantState_GRANT_STATE_REQUESTED && g.GetAuthor() == request.GetSubject()
-		return (g.GetSubject() == request.GetSubject() || asked) && g.GetEndedAt() == nil
+		return (g.GetSubject() == request.GetSubject() || asked) && (g.GetEndedAt() == nil || isOpen(g))
 	})
+	if err == nil && len(held) == 0 {
+		err = a.refuse(ctx, action, about, request, a.checkSomebody(ctx, request.GetSubject()))
+	}
 	if err != nil {
 		return nil, err
 	}
-	answer := &curfewv1.RevokeGrantsResponse{}
-	for _, one := range held {
-		g, err := a.step(ctx, one.GetId(), false, revoke(request.GetReason()))
-		if err != nil {
-			return nil, err
-		}
-		answer.Grants = append(answer.Grants, g)
+	ended, err := endAll(held, func(id string) (*curfewv1.Grant, error) {
+		return a.step(ctx, id, false, revoke(request.GetReason()))
+	})
+	return &curfewv1.RevokeGrantsResponse{Grants: ended}, err
+}
+
+// checkSomebody refuses a person of whom the policy knows nothing: a name mistyped in haste must not look like success.
+func (a *api) checkSomebody(ctx context.Context, subject string) error {
+	now := time.Now()
+	by, err := a.knowledge.since(ctx, now)
+	if err != nil {
+		return asStatus(err)
 	}
-	return answer, nil
+	if person := asCaller(subject).person; person != "" && !by.Caller(person, now).Known {
+		return status.Errorf(codes.NotFound, "%s holds nothing that could be ended, and is nobody: %s", subject, unlisted)
+	}
+	return nil
+}
+
+// endAll ends each of some grants, whatever becomes of the others. An error says which are not ended, why, and which are.
+func endAll(held []*curfewv1.Grant, end func(id string) (*curfewv1.Grant, error)) (ended []*curfewv1.Grant, err error) {
+	var done, left []string
+	code := codes.OK
+	for _, one := range held {
+		g, err := end(one.GetId())
+		if err != nil {
+			code = status.Code(err)
+			left = append(left, one.GetId()+" ("+status.Convert(err).Message()+")")
+			continue
+		}
+		ended, done = append(ended, g), append(done, one.GetId())
+	}
+	if len(left) > 0 {
+		return ended, status.Errorf(code, "not ended: %s; ended: %s", strings.Join(left, ", "), cmp.Or(strings.Join(done, ", "), "none"))
+	}
+	return ended, nil
 }
 
 // ReviewGrant records that a person looked at a grant that somebody else took in an emergency.
@@ -256,14 +288,17 @@ func review(by caller, comment string) turn {
 	}
 }
 
-// grantID is the id that a key stands for in a tenant, or a new one where there is no key: 60 bits in lower case, to be
+// grantID is the id that a caller's key stands for in a tenant, or a new one where there is no key: 60 bits in lower case, to be
 // read out and typed in.
-func grantID(tenant, key string) string {
+func grantID(tenant, subject, key string) string {
 	sum := [sha256.Size]byte{}
-	if key == "" {
+	switch {
+	case key == "":
 		_, _ = rand.Read(sum[:]) // it never returns an error
-	} else {
+	case subject == admin: // as before a key was its caller's own
 		sum = sha256.Sum256(fmt.Appendf(nil, "%d:%s,%s", len(tenant), tenant, key))
+	default:
+		sum = sha256.Sum256(fmt.Appendf(nil, "by %d:%s,%d:%s,%s", len(tenant), tenant, len(subject), subject, key))
 	}
 	return "g-" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:12])
 }

@@ -47,7 +47,7 @@ func checkGrantForm(q asking, emergency bool) error {
 	case q.GetDuration() == nil:
 		return invalid("expires_at is missing, and duration too: a grant without an end does not exist")
 	case q.GetDuration().CheckValid() != nil || q.GetDuration().AsDuration() <= 0:
-		return invalid("the grant would last %v; it must last longer than nothing", q.GetDuration().AsDuration())
+		return invalid("the grant would last %s; it must last longer than nothing", judge.SayLength(q.GetDuration().AsDuration()))
 	}
 	return checkText(q.GetReason())
 }

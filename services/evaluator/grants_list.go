@@ -10,7 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/curfewhq/curfew/internal/bus"
@@ -19,14 +21,27 @@ import (
 	"github.com/curfewhq/curfew/services/evaluator/judge"
 )
 
+// OnlyOwn is the header of an answer that holds the caller's own grants alone.
+const OnlyOwn = "curfew-only-own"
+
 // overdue is how long after its end a grant that is not taken away counts as stuck.
 const overdue = 5 * time.Minute
 
-// ListGrants returns grants as asOf says, the soonest to end first; of those that are stuck that is the longest overdue.
+// ListGrants returns grants as asOf says, the soonest to end first; of those that are stuck that is the longest overdue. A
+// caller who may not list and names nobody is shown their own, and told so by the header OnlyOwn.
 func (a *api) ListGrants(ctx context.Context, request *curfewv1.ListGrantsRequest) (*curfewv1.ListGrantsResponse, error) {
 	const action = "grants.list"
-	about := onGrants
-	if request.GetSubject() != "" && request.GetSubject() == callerOf(ctx).subject {
+	about, c := onGrants, callerOf(ctx)
+	plain := request.GetSubject() == "" && !request.GetStuck() && !request.GetUnreviewed() // "nothing is stuck" must be said of all
+	own := false
+	if plain {
+		all, err := a.lets(ctx, action, onGrants)
+		if err != nil {
+			return nil, err
+		}
+		own = !all
+	}
+	if own || request.GetSubject() != "" && request.GetSubject() == c.subject {
 		about = onOwn + "/all"
 	}
 	if err := a.allow(ctx, action, about, request); err != nil {
@@ -38,10 +53,15 @@ func (a *api) ListGrants(ctx context.Context, request *curfewv1.ListGrantsReques
 	case request.GetRole() != "" && !strings.HasPrefix(request.GetRole(), "role:"):
 		return nil, a.refuse(ctx, action, about, request, invalid("%q is no role; write role: in front", request.GetRole()))
 	}
+	if own {
+		if err := grpc.SetHeader(ctx, metadata.Pairs(OnlyOwn, "true")); err != nil {
+			return nil, asStatus(err)
+		}
+	}
 	now := time.Now()
 	grants, err := a.listed(ctx, func(g *curfewv1.Grant) bool {
 		switch {
-		case request.GetSubject() != "" && request.GetSubject() != g.GetSubject(), request.GetRole() != "" && request.GetRole() != g.GetRole():
+		case own && !isOwn(c, g), request.GetSubject() != "" && request.GetSubject() != g.GetSubject(), request.GetRole() != "" && request.GetRole() != g.GetRole():
 			return false
 		case request.GetStuck():
 			return isStuck(g, now)
@@ -94,7 +114,7 @@ func (a *api) listed(ctx context.Context, wanted func(*curfewv1.Grant) bool) ([]
 	return grants, nil
 }
 
-// GetGrant returns one grant with its life. Whoever holds it, asked for it or may answer it sees it as well.
+// GetGrant returns one grant with its life. Whoever holds it, asked for it, may answer it or may end it sees it as well.
 func (a *api) GetGrant(ctx context.Context, request *curfewv1.GetGrantRequest) (*curfewv1.GetGrantResponse, error) {
 	now := time.Now()
 	by, err := a.knowledge.since(ctx, now)
@@ -103,8 +123,9 @@ func (a *api) GetGrant(ctx context.Context, request *curfewv1.GetGrantRequest) (
 	}
 	c := callerOf(ctx)
 	if _, _, err := a.find(ctx, request.GetId(), "grants.get", request, func(g *curfewv1.Grant) string {
-		if g != nil && wasAsked(g) && a.may(by, c.subject, "requests.approve", resource(onRequests, g.GetRole()), now) {
-			return resource(onOwn, g.GetRole()) // it is theirs to answer
+		if g != nil && (wasAsked(g) && a.may(by, c.subject, "requests.approve", resource(onRequests, g.GetRole()), now) ||
+			a.may(by, c.subject, "grants.revoke", resource(onGrants, g.GetRole()), now)) {
+			return resource(onOwn, g.GetRole()) // it is theirs to answer, or to end
 		}
 		return owned(c)(g)
 	}); err != nil {
@@ -122,7 +143,7 @@ func (a *api) GetGrant(ctx context.Context, request *curfewv1.GetGrantRequest) (
 		return nil, status.Errorf(codes.NotFound, "grant %q is kept no longer", request.GetId())
 	}
 	answer.Grant = answered(answer.GetSteps()[len(answer.GetSteps())-1].GetGrant(), time.Now())
-	return answer, nil
+	return answer, a.whoMay(ctx, answer.GetGrant())
 }
 
 // grantLife is the first and the newest step of a grant, nil where there is none.

@@ -37,20 +37,20 @@ type asking interface {
 }
 
 // first makes the first step of a grant's life: what is decided of it beyond what was asked.
-type first func(by *picture, policy *judge.Policy, g *curfewv1.Grant, now time.Time) (*curfewv1.GrantStep, error)
+type first func(policy *judge.Policy, g *curfewv1.Grant, now time.Time) (*curfewv1.GrantStep, error)
 
 // create stores the first step of a grant and returns it as it stands. With a key there is one grant, however often the
 // call comes, and the answer is that grant as it now stands.
 func (a *api) create(ctx context.Context, q asking, emergency bool, begin first) (*curfewv1.Grant, error) {
 	for {
-		id := grantID(a.Tenant, q.GetIdempotencyKey())
+		id := grantID(a.Tenant, callerOf(ctx).subject, q.GetIdempotencyKey())
 		stored, newest, err := a.grantLife(ctx, id)
 		if err != nil {
 			return nil, err
 		}
 		if stored != nil && q.GetIdempotencyKey() != "" {
-			if _, request := q.(*curfewv1.CreateRequestRequest); !sameGrant(stored, q, request, emergency) {
-				return nil, status.Errorf(codes.AlreadyExists, "the key made another grant already: %s; use a new key, or none", sayGrant(stored.GetGrant()))
+			if differ := differences(stored, q, emergency); len(differ) > 0 {
+				return nil, status.Errorf(codes.AlreadyExists, "the key made another grant already, %s, and differs: %s; use a new key, or none", id, strings.Join(differ, ", "))
 			}
 			return answered(newest.GetGrant(), time.Now()), nil
 		}
@@ -59,7 +59,7 @@ func (a *api) create(ctx context.Context, q asking, emergency bool, begin first)
 			return nil, err
 		}
 		if q.GetDryRun() {
-			return answered(step.GetGrant(), step.GetTime().AsTime()), nil
+			return tried(step.GetGrant(), step.GetTime().AsTime()), nil
 		}
 		_, err = a.Bus.Append(ctx, bus.GrantSubject(a.Tenant, id), 0, step)
 		if errors.Is(err, bus.ErrConflict) {
@@ -81,6 +81,9 @@ func (a *api) firstStep(ctx context.Context, id string, q asking, emergency bool
 	now := time.Now()
 	policy, _ := by.Policies(now)
 	if err := checkHolder(policy, q.GetSubject(), q.GetRole()); err != nil {
+		return nil, err
+	}
+	if err := a.checkNotLost(ctx, by, q.GetSubject(), now); err != nil {
 		return nil, err
 	}
 	terms := policy.Terms(q.GetRole())
@@ -114,8 +117,11 @@ func (a *api) firstStep(ctx context.Context, id string, q asking, emergency bool
 	if g.Privileges, err = terms.Hold(holderOf(by, g.GetSubject(), now)); err != nil {
 		return nil, status.Error(codes.FailedPrecondition, fmt.Sprintf("%s stands for privileges that %s cannot be given: %v", g.GetRole(), g.GetSubject(), err))
 	}
-	g.Approvers = a.approvers(by, policy, g, now)
-	step, err := begin(by, policy, g, now)
+	g.Approvers = a.approvers(ctx, by, policy, g, now)
+	step, err := begin(policy, g, now)
+	if err == nil && step.GetGrant().GetState() == curfewv1.GrantState_GRANT_STATE_REQUESTED {
+		err = a.checkAnswerable(by, policy, g, now)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -152,30 +158,68 @@ func sayNoEmergency(policy *judge.Policy, role string) string {
 	return fmt.Sprintf("%s cannot be taken in an emergency: break_glass in grants.yaml names %s; ask for it instead", role, strings.Join(roles, ", "))
 }
 
-// sameGrant is whether a call asks for the grant that a first step made. One that does not say when to begin began when it
-// was made.
-func sameGrant(first *curfewv1.GrantStep, q asking, request, emergency bool) bool {
+// differences are where a call asks for something else than the grant that a first step made, each as "field: stored →
+// wanted". One that does not say when to begin began when it was made.
+func differences(first *curfewv1.GrantStep, q asking, emergency bool) (all []string) {
 	g := first.GetGrant()
-	from := q.GetFrom()
+	add := func(field, stored, wanted string) {
+		if stored != wanted {
+			all = append(all, fmt.Sprintf("%s: %s → %s", field, cmp.Or(stored, "none"), cmp.Or(wanted, "none")))
+		}
+	}
+	_, request := q.(*curfewv1.CreateRequestRequest)
 	asked := g.GetState() == curfewv1.GrantState_GRANT_STATE_REQUESTED || len(g.GetApprovals()) > 0
+	add("how", sayHow(asked, g.GetBreakGlass()), sayHow(request, emergency))
+	add("subject", g.GetSubject(), q.GetSubject())
+	add("role", g.GetRole(), q.GetRole())
+	from := q.GetFrom()
 	if !asked {
 		from = cmp.Or(from, wholeSecond(first.GetTime()))
 	}
-	until := q.GetExpiresAt() == nil || proto.Equal(g.GetExpiresAt(), q.GetExpiresAt())
-	length := proto.Equal(g.GetDuration(), q.GetDuration()) || emergency && q.GetDuration() == nil
-	return g.GetSubject() == q.GetSubject() && g.GetRole() == q.GetRole() && g.GetReason() == q.GetReason() && g.GetTicket() == q.GetTicket() &&
-		asked == request && g.GetBreakGlass() == emergency && until && length && (request && from == nil || proto.Equal(g.GetFrom(), from))
+	if !request || from != nil {
+		add("from", sayMoment(g.GetFrom()), sayMoment(from))
+	}
+	if q.GetExpiresAt() != nil {
+		add("until", sayMoment(g.GetExpiresAt()), sayMoment(q.GetExpiresAt()))
+	}
+	if q.GetDuration() != nil || !emergency {
+		add("for", sayFor(g.GetDuration()), sayFor(q.GetDuration()))
+	}
+	add("why", g.GetReason(), q.GetReason())
+	add("ticket", g.GetTicket(), q.GetTicket())
+	return all
 }
 
-func sayGrant(g *curfewv1.Grant) string {
-	said := fmt.Sprintf("%s, %s for %s", g.GetId(), g.GetRole(), g.GetSubject())
-	if g.GetFrom() != nil {
-		said += " from " + g.GetFrom().AsTime().Format(time.RFC3339)
+// sayHow is how a grant is made.
+func sayHow(asked, emergency bool) string {
+	switch {
+	case asked:
+		return "asked for"
+	case emergency:
+		return "taken in an emergency"
+	default:
+		return "given"
 	}
-	if end := grant.End(g); !end.IsZero() {
-		return said + " until " + g.GetExpiresAt().AsTime().Format(time.RFC3339)
+}
+
+// sayMoment is a moment, to the last digit; "" where there is none.
+func sayMoment(at *timestamppb.Timestamp) string {
+	if at == nil {
+		return ""
 	}
-	return said + " for " + judge.SayLength(g.GetDuration().AsDuration())
+	return at.AsTime().Format(time.RFC3339Nano)
+}
+
+// sayFor is a length of time, to the last digit; "" where there is none.
+func sayFor(d *durationpb.Duration) string {
+	switch length := d.AsDuration(); {
+	case d == nil:
+		return ""
+	case length%time.Second == 0:
+		return judge.SayLength(length)
+	default:
+		return length.String()
+	}
 }
 
 // asOf is a grant as it stands at a moment, a copy. From its approval on a grant counts by its times alone, whatever step
@@ -190,6 +234,13 @@ func asOf(g *curfewv1.Grant, now time.Time) *curfewv1.Grant {
 		g.EndedAt = g.GetExpiresAt()
 	}
 	return g
+}
+
+// tried is a grant as it would be: it has no id, for there is none of that id.
+func tried(g *curfewv1.Grant, now time.Time) *curfewv1.Grant {
+	shown := asOf(g, now)
+	shown.Id = ""
+	return shown
 }
 
 // answered is a stored grant as an answer shows it.

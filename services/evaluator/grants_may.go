@@ -61,16 +61,73 @@ func (a *api) may(by *picture, subject, action, resource string, now time.Time) 
 
 // approvers are the people of the policy who may say yes to a grant, as far as they are named in it, the asker and the
 // holder not among them.
-func (a *api) approvers(by *picture, policy *judge.Policy, g *curfewv1.Grant, now time.Time) (found []string) {
+func (a *api) approvers(ctx context.Context, by *picture, policy *judge.Policy, g *curfewv1.Grant, now time.Time) (found []string) {
 	for _, person := range policy.Persons() {
 		if len(found) == maxApprovers {
 			break
 		}
-		if person != g.GetAuthor() && person != g.GetSubject() && a.may(by, person, "requests.approve", resource(onRequests, g.GetRole()), now) {
+		if person != g.GetAuthor() && person != g.GetSubject() && a.mayAnswer(ctx, by, person, g.GetRole(), now) {
 			found = append(found, person)
 		}
 	}
 	return found
+}
+
+// whoMay leaves those approvers in waiting requests, as answers show them, who may still say yes: they have not yet, and the
+// policy lets them at this moment. Of each person and role it is asked once.
+func (a *api) whoMay(ctx context.Context, grants ...*curfewv1.Grant) error {
+	now := time.Now()
+	grants = slices.DeleteFunc(slices.Clone(grants), func(g *curfewv1.Grant) bool { return !waits(g, now) })
+	if len(grants) == 0 {
+		return nil
+	}
+	by, err := a.knowledge.since(ctx, now)
+	if err != nil {
+		return asStatus(err)
+	}
+	asked := map[string]bool{}
+	for _, g := range grants {
+		digest := grant.Digest(g)
+		g.Approvers = slices.DeleteFunc(g.GetApprovers(), func(who string) bool {
+			if saidYes(g, who, digest) || who == g.GetExtension().GetAuthor() {
+				return true
+			}
+			may, known := asked[who+" "+g.GetRole()]
+			if !known {
+				may = a.mayAnswer(ctx, by, who, g.GetRole(), now)
+				asked[who+" "+g.GetRole()] = may
+			}
+			return !may
+		})
+	}
+	return nil
+}
+
+// mayAnswer is whether somebody may say yes to requests for a role. Who cannot be asked about may, as far as is known.
+func (a *api) mayAnswer(ctx context.Context, by *picture, who, role string, now time.Time) bool {
+	why, err := a.lost(ctx, by, asCaller(who).person, now)
+	if err != nil {
+		a.Log.Warn("it is not known whether an approver is still there", "person", who, "error", err)
+	}
+	return why == "" && a.may(by, who, "requests.approve", resource(onRequests, role), now)
+}
+
+// checkAnswerable refuses a request that fewer persons can answer than it needs. It refuses none where somebody might whom
+// the policy does not name.
+func (a *api) checkAnswerable(by *picture, policy *judge.Policy, g *curfewv1.Grant, now time.Time) error {
+	able, needed := g.GetApprovers(), int(g.GetApprovalsNeeded())
+	if len(able) >= min(needed, maxApprovers) || !policy.NamesHolders() || a.may(by, "person:anybody", "requests.approve", resource(onRequests, g.GetRole()), now) {
+		return nil
+	}
+	who := "nobody can give one"
+	if len(able) > 0 {
+		who = "only " + strings.Join(able, ", ") + " can give one"
+	}
+	persons := "persons'"
+	if needed == 1 {
+		persons = "person's"
+	}
+	return status.Errorf(codes.FailedPrecondition, "%s needs %d %s yes and %s; who is to hold it or asks for it does not count", g.GetRole(), needed, persons, who)
 }
 
 // isOwn is whether a grant is the caller's: they hold it or asked for it.

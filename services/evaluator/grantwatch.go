@@ -5,15 +5,19 @@ package evaluator
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/curfewhq/curfew/internal/bus"
+	"github.com/curfewhq/curfew/internal/grant"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 	"github.com/curfewhq/curfew/services/evaluator/detection"
 )
 
-// watchGrants publishes what every step of a grant gives reason to say, until ctx ends. Replicas share the steps; one is
-// done with once all findings about it are on disk.
+// watchGrants publishes what every step of a grant gives reason to say, and ends what somebody is given who has left, until
+// ctx ends. Replicas share the steps; one is done with once all that follows from it is on disk.
 func (e *evaluator) watchGrants(ctx context.Context) error {
 	w := &grantWatch{evaluator: e, told: map[string]map[string]bool{}}
 	consumer := bus.Consumer{
@@ -60,6 +64,39 @@ func (w *grantWatch) handle(ctx context.Context, m bus.Message) error {
 		}
 		w.Metrics.Found(f.GetDetection())
 		w.remember(g.GetId(), f.GetId())
+	}
+	return w.endOfLost(ctx, g)
+}
+
+// endOfLost revokes a grant that is being given, or in force, though its holder has left since it was approved. It looks
+// at the newest step, whatever step it was called for, and again behind any that comes first.
+func (w *grantWatch) endOfLost(ctx context.Context, g *curfewv1.Grant) error {
+	person := asCaller(g.GetSubject()).person
+	for person != "" && grant.IsWanted(g) {
+		now := time.Now()
+		by, err := w.knowledge.since(ctx, now)
+		if err != nil {
+			return err
+		}
+		why, err := w.lost(ctx, by, person, now)
+		if err != nil || why == "" {
+			return err
+		}
+		stored, err := w.newest(ctx, g.GetId())
+		if err != nil {
+			return err
+		}
+		if g = stored.Grant; !grant.IsWanted(g) {
+			return nil
+		}
+		now = later(now, stored.Time)
+		_, err = w.Bus.Append(ctx, bus.GrantSubject(w.Tenant, g.GetId()), stored.Sequence, &curfewv1.GrantStep{
+			Format: bus.Format, Grant: grant.Revoke(g, now), Time: timestamppb.New(now), Author: "service:evaluator",
+			Detail: g.GetSubject() + " can hold nothing any more: " + why,
+		})
+		if !errors.Is(err, bus.ErrConflict) {
+			return err
+		}
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ func (a *api) CreateRequest(ctx context.Context, request *curfewv1.CreateRequest
 }
 
 // requested is the first step of a grant that is asked for: a rule of the policy may answer it at once.
-func requested(_ *picture, policy *judge.Policy, g *curfewv1.Grant, now time.Time) (*curfewv1.GrantStep, error) {
+func requested(policy *judge.Policy, g *curfewv1.Grant, now time.Time) (*curfewv1.GrantStep, error) {
 	from := now
 	if g.GetFrom() != nil {
 		from = later(g.GetFrom().AsTime(), now)
@@ -93,6 +93,9 @@ func (a *api) ListRequests(ctx context.Context, request *curfewv1.ListRequestsRe
 		return all || may || isOwn(c, g)
 	})
 	slices.SortStableFunc(grants, func(a, b *curfewv1.Grant) int { return answerBy(a).Compare(answerBy(b)) })
+	if err == nil {
+		err = a.whoMay(ctx, grants...)
+	}
 	return &curfewv1.ListRequestsResponse{Grants: grants}, err
 }
 
@@ -136,6 +139,12 @@ func (a *api) ApproveRequest(ctx context.Context, request *curfewv1.ApproveReque
 			if saidYes(g, by.subject, request.GetDigest()) {
 				return nil, "", nil // the same call again, or the same person: they count once
 			}
+			if lapsed(g) {
+				return nil, "", status.Errorf(codes.FailedPrecondition, "the request expired unanswered at %s", g.GetEndedAt().AsTime().Format(time.RFC3339))
+			}
+			if err := a.checkStillHolder(ctx, g); err != nil {
+				return nil, "", err
+			}
 			gone, err := a.dropGone(ctx, g)
 			if err != nil {
 				return nil, "", err
@@ -149,6 +158,38 @@ func (a *api) ApproveRequest(ctx context.Context, request *curfewv1.ApproveReque
 		return nil, a.refuse(ctx, action, about, request, err)
 	}
 	return &curfewv1.ApproveRequestResponse{Grant: g}, nil
+}
+
+// lapsed is whether a request ended because nobody answered it in time.
+func lapsed(g *curfewv1.Grant) bool {
+	return g.GetState() == curfewv1.GrantState_GRANT_STATE_CANCELLED && g.GetAnswerBy() != nil && !g.GetEndedAt().AsTime().Before(g.GetAnswerBy().AsTime())
+}
+
+// checkStillHolder refuses a yes to what nobody could be given any more: the holder has left since, or the role has.
+func (a *api) checkStillHolder(ctx context.Context, g *curfewv1.Grant) error {
+	now := time.Now()
+	by, err := a.knowledge.since(ctx, now)
+	if err != nil {
+		return asStatus(err)
+	}
+	policy, _ := by.Policies(now)
+	if err := checkHolder(policy, g.GetSubject(), g.GetRole()); err != nil {
+		return status.Error(codes.FailedPrecondition, status.Convert(err).Message())
+	}
+	return a.checkNotLost(ctx, by, g.GetSubject(), now)
+}
+
+// checkNotLost refuses a person as a holder who is lost.
+func (a *api) checkNotLost(ctx context.Context, by *picture, subject string, now time.Time) error {
+	person := asCaller(subject).person
+	if person == "" {
+		return nil
+	}
+	why, err := a.lost(ctx, by, person, now)
+	if err == nil && why != "" {
+		err = status.Errorf(codes.FailedPrecondition, "%s can be given nothing: %s", subject, why)
+	}
+	return err
 }
 
 // checkAnswer refuses an answer that is nobody's, or of nothing that was seen.
@@ -194,6 +235,9 @@ func (a *api) DenyRequest(ctx context.Context, request *curfewv1.DenyRequestRequ
 	var g *curfewv1.Grant
 	if err == nil {
 		g, err = a.step(ctx, request.GetId(), false, func(g *curfewv1.Grant, now time.Time) (*curfewv1.Grant, string, error) {
+			if lapsed(g) {
+				return nil, "", status.Errorf(codes.FailedPrecondition, "the request expired unanswered at %s", g.GetEndedAt().AsTime().Format(time.RFC3339))
+			}
 			next, err := grant.Deny(g, by.subject, grant.Digest(found), now)
 			return next, request.GetReason(), err
 		})

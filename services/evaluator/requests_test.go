@@ -28,6 +28,7 @@ type office struct {
 	admin    context.Context
 	grants   curfewv1.GrantServiceClient
 	requests curfewv1.RequestServiceClient
+	policies curfewv1.PolicyServiceClient
 	people   map[string]context.Context
 	okta     *shelf
 }
@@ -75,10 +76,11 @@ people:
   - {id: cat, accounts: {okta: [00ucat]}}
   - {id: dan, accounts: {okta: [00udan]}}
   - {id: eve, accounts: {okta: [00ueve, 00ueve2]}}
+  - {id: fay}
 `)
 	conn, admin := dialAPI(t, b, func(o *Options) { o.PolicyDir = dir })
 	o := &office{
-		T: t, bus: b, admin: admin, grants: curfewv1.NewGrantServiceClient(conn), requests: curfewv1.NewRequestServiceClient(conn),
+		T: t, bus: b, admin: admin, grants: curfewv1.NewGrantServiceClient(conn), requests: curfewv1.NewRequestServiceClient(conn), policies: curfewv1.NewPolicyServiceClient(conn),
 		people: map[string]context.Context{"admin": admin}, okta: &shelf{t: t, bus: b, kind: "people"},
 	}
 	o.show("00uann", "00uben", "00ucat", "00udan", "00ueve", "00ueve2")

@@ -37,6 +37,26 @@ func (p *Policy) Roles() []string {
 // too, and any where there is no such file.
 func (p *Policy) KnowsPerson(id string) bool { return !p.identities.given || p.identities.knows(id) }
 
+// NamesHolders is whether every person who holds a role that is given is among Persons: none holds one by a group or an
+// account.
+func (p *Policy) NamesHolders() bool {
+	named := func(subject string) bool {
+		kind, _, typed := strings.Cut(subject, ":")
+		return !typed || kind != "group" && kind != "account"
+	}
+	for _, r := range p.rows {
+		if slices.ContainsFunc(r.fields, func(field string) bool { return !named(field) }) {
+			return false
+		}
+	}
+	for holder := range p.links {
+		if !named(holder) {
+			return false
+		}
+	}
+	return true
+}
+
 // Persons is every person whom identities.yaml lists or a row names, as rows name them, sorted.
 func (p *Policy) Persons() []string {
 	named := map[string]bool{}

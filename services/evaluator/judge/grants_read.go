@@ -206,10 +206,18 @@ func (r *grantsReader) bounds(y boundsYAML) bounds {
 	return b
 }
 
+// maxPrivileges is how many privileges a role may stand for: each grows to some 5 kB with the calls and reads of its life,
+// and a step of a grant has to fit a message of the bus.
+const maxPrivileges = 100
+
 func (r *grantsReader) role(name string, section yamlfile.Section) roleTerms {
 	var y roleYAML
 	r.decode(section, &y)
 	terms := roleTerms{bounds: r.bounds(y.Bounds)}
+	if len(y.Privileges) > maxPrivileges {
+		r.refuse(section, "%s stands for %d privileges; a grant's record has room for %d with what becomes of them: use a group, or several roles", name, len(y.Privileges), maxPrivileges)
+		return terms
+	}
 	for _, at := range y.Privileges {
 		terms.privileges = append(terms.privileges, r.privilege(at))
 	}
@@ -334,8 +342,12 @@ func ParseLength(text string) (time.Duration, error) {
 func SayLength(d time.Duration) string {
 	const day = 24 * time.Hour
 	d = d.Round(time.Second)
-	if d >= day && d%day == 0 {
-		return strconv.FormatInt(int64(d/day), 10) + "d"
+	if d >= day {
+		days := strconv.FormatInt(int64(d/day), 10) + "d"
+		if d%day == 0 {
+			return days
+		}
+		return days + SayLength(d%day)
 	}
 	text := d.String()
 	if rest, found := strings.CutSuffix(text, "m0s"); found {
