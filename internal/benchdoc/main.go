@@ -42,7 +42,7 @@ func sets() []set {
 		product("-bench", "Eval", "-benchtime", "3x", "./cmd/curfew"),
 		product("-bench", "Idle", "-benchtime", "1x", "./cmd/curfew"),
 		product("-bench", "Decode", "./services/collector/source/..."),
-		product("-count", "1", "-bench", "Storm", "-benchtime", "1x", "./services/collector"), // a minute
+		product("-count", "1", "-bench", "Storm", "-benchtime", "1x", "./services/collector"),                        // a minute
 		product("-count", "3", "-bench", "Backfill|Webhook|ManySources", "-benchtime", "1x", "./services/collector"), // a million events each
 	}
 }

@@ -177,8 +177,8 @@ func (a *api) RevokeGrant(ctx context.Context, request *curfewv1.RevokeGrantRequ
 
 func revoke(reason string) turn {
 	return func(g *curfewv1.Grant, now time.Time) (*curfewv1.Grant, string, error) {
-		if asOf(g, now).GetEndedAt() != nil {
-			return nil, "", nil // it ran out: whatever is to be taken is being taken
+		if asOf(g, now).GetEndedAt() != nil && len(g.GetPrivileges()) == 0 {
+			return nil, "", nil // it ran out, and nothing is to be taken
 		}
 		return grant.Revoke(g, now), reason, nil
 	}

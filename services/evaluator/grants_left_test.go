@@ -142,3 +142,34 @@ func TestALapsedRequestIsSaidToBe(t *testing.T) {
 	_, err = o.ask("ann", func(q *curfewv1.CreateRequestRequest) { q.Duration = durationpb.New(367*24*time.Hour + time.Hour) })
 	said(t, "long", err, codes.InvalidArgument, "365 days")
 }
+
+// A request is answered by what the policy asks when it is answered, where that is more than when it was made.
+func TestAYesIsWorthWhatThePolicyAsksByNow(t *testing.T) {
+	o := newOffice(t, "ann", "ben")
+	loose := func(change func(*curfewv1.Grant)) *curfewv1.Grant {
+		g := o.stored(o.must(o.ask("ann", nil)), change)
+		g.Digest = grant.Digest(g)
+		return g
+	}
+	_, err := o.approve("ben", loose(func(g *curfewv1.Grant) { g.Duration = durationpb.New(9 * time.Hour) }))
+	said(t, "longer than it may last by now", err, codes.FailedPrecondition, "by now role:support lets it last 3h at most, and it is asked for 9h")
+	g, err := o.approve("ben", loose(func(g *curfewv1.Grant) { g.ApprovalsNeeded = 0 }))
+	if err != nil || g.GetApprovalsNeeded() == 0 {
+		t.Errorf("fewer were asked when it was made: got %d, %v, want as many as the policy asks", g.GetApprovalsNeeded(), err)
+	}
+}
+
+// Whoever asks to end what ran out, while nobody turned it, ends it: its privileges are taken.
+func TestWhatRanOutIsRevokedWhereItIsHeld(t *testing.T) {
+	now := time.Now()
+	g := &curfewv1.Grant{
+		Id: "g-1", State: active, ExpiresAt: timestamppb.New(now.Add(-time.Minute)), Privileges: []*curfewv1.HeldPrivilege{{Stage: stageHeld}},
+	}
+	if next, _, err := revoke("x")(g, now); err != nil || !grant.IsEnding(next) {
+		t.Errorf("got %v, %v, want it to be taken", next, err)
+	}
+	g.Privileges = nil
+	if next, _, err := revoke("x")(g, now); err != nil || next != nil {
+		t.Errorf("it stands for nothing: got %v, %v, want no step", next, err)
+	}
+}

@@ -149,6 +149,9 @@ func (a *api) ApproveRequest(ctx context.Context, request *curfewv1.ApproveReque
 			if err != nil {
 				return nil, "", err
 			}
+			if err := a.tighten(ctx, g, now); err != nil {
+				return nil, "", err
+			}
 			yes := &curfewv1.Approval{Author: by.subject, Time: timestamppb.New(now), Comment: request.GetComment(), Digest: request.GetDigest()}
 			next, err := grant.Approve(g, yes, now)
 			return next, gone + request.GetComment(), err
@@ -177,6 +180,28 @@ func (a *api) checkStillHolder(ctx context.Context, g *curfewv1.Grant) error {
 		return status.Error(codes.FailedPrecondition, status.Convert(err).Message())
 	}
 	return a.checkNotLost(ctx, by, g.GetSubject(), now)
+}
+
+// tighten asks of a request what the policy asks by now, where that is more than when it was made.
+func (a *api) tighten(ctx context.Context, g *curfewv1.Grant, now time.Time) error {
+	by, err := a.knowledge.since(ctx, now)
+	if err != nil {
+		return asStatus(err)
+	}
+	policy, _ := by.Policies(now)
+	terms := policy.Terms(g.GetRole())
+	g.ApprovalsNeeded = max(g.GetApprovalsNeeded(), terms.Approvals)
+	length := g.GetDuration().AsDuration()
+	if g.GetDuration() == nil {
+		length = g.GetExpiresAt().AsTime().Sub(later(now, g.GetFrom().AsTime()))
+	}
+	if more := g.GetExtension(); more != nil {
+		length = g.GetExpiresAt().AsTime().Add(more.GetBy().AsDuration()).Sub(g.GetFrom().AsTime())
+	}
+	if length > terms.Max {
+		return status.Errorf(codes.FailedPrecondition, "by now %s lets it last %s at most, and it is asked for %s: ask anew", terms.MaxBy, judge.SayLength(terms.Max), judge.SayLength(length))
+	}
+	return nil
 }
 
 // checkNotLost refuses a person as a holder who is lost.

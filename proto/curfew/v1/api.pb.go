@@ -2020,11 +2020,11 @@ type CreateGrantRequest struct {
 	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Ticket in another system, if any.
 	Ticket string `protobuf:"bytes,6,opt,name=ticket,proto3" json:"ticket,omitempty"`
-	// The caller's own key: the same key makes one grant, however often it is sent. Empty = each call makes one.
+	// The caller's own key: of one caller the same key makes one grant, however often it is sent. Empty = each call makes one.
 	IdempotencyKey string `protobuf:"bytes,7,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	// How long it lasts, counted from its activation; instead of expires_at.
 	Duration *durationpb.Duration `protobuf:"bytes,8,opt,name=duration,proto3" json:"duration,omitempty"`
-	// Check everything, store nothing but the call.
+	// Check everything, store nothing but the call. The answer has no id then.
 	DryRun bool `protobuf:"varint,9,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	// An emergency: no approval, soon over, loud, and looked at afterwards.
 	BreakGlass    bool `protobuf:"varint,10,opt,name=break_glass,json=breakGlass,proto3" json:"break_glass,omitempty"`
@@ -2418,7 +2418,7 @@ type ExtendGrantRequest struct {
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Its end as the caller knows it: an extension sent twice counts once. Absent = whatever it is.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	// Check everything, store nothing but the call.
+	// Check everything, store nothing but the call. The answer has no id then.
 	DryRun        bool `protobuf:"varint,5,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2857,7 +2857,7 @@ type CreateRequestRequest struct {
 	Ticket string `protobuf:"bytes,7,opt,name=ticket,proto3" json:"ticket,omitempty"`
 	// As in CreateGrantRequest.
 	IdempotencyKey string `protobuf:"bytes,8,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	// Check everything, store nothing but the call.
+	// Check everything, store nothing but the call. The answer has no id then.
 	DryRun        bool `protobuf:"varint,9,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -634,7 +634,8 @@ type GrantServiceClient interface {
 	// Errors: INVALID_ARGUMENT for an impossible time or name, ALREADY_EXISTS for a key that another grant was made under,
 	// PERMISSION_DENIED where the caller may only ask.
 	CreateGrant(ctx context.Context, in *CreateGrantRequest, opts ...grpc.CallOption) (*CreateGrantResponse, error)
-	// ListGrants returns grants, the soonest to end first.
+	// ListGrants returns grants, the soonest to end first. Who may not list all is answered with their own, and the header
+	// curfew-only-own.
 	ListGrants(ctx context.Context, in *ListGrantsRequest, opts ...grpc.CallOption) (*ListGrantsResponse, error)
 	// GetGrant returns one grant with its life.
 	// Errors: NOT_FOUND where there is none with that id.
@@ -646,7 +647,8 @@ type GrantServiceClient interface {
 	// disk; what it stands for at SaaS is taken from then on.
 	// Errors: NOT_FOUND where there is none with that id.
 	RevokeGrant(ctx context.Context, in *RevokeGrantRequest, opts ...grpc.CallOption) (*RevokeGrantResponse, error)
-	// RevokeGrants ends everything that somebody holds or has asked for.
+	// RevokeGrants ends everything that somebody holds or has asked for. It returns as well what is being taken already.
+	// Errors: NOT_FOUND for a person nobody knows who holds nothing; any other names what was ended and what was not.
 	RevokeGrants(ctx context.Context, in *RevokeGrantsRequest, opts ...grpc.CallOption) (*RevokeGrantsResponse, error)
 	// ReviewGrant records that a person looked at a grant that was taken in an emergency.
 	// Errors: FAILED_PRECONDITION for one that wants no look, or that the caller took themselves.
@@ -742,7 +744,8 @@ type GrantServiceServer interface {
 	// Errors: INVALID_ARGUMENT for an impossible time or name, ALREADY_EXISTS for a key that another grant was made under,
 	// PERMISSION_DENIED where the caller may only ask.
 	CreateGrant(context.Context, *CreateGrantRequest) (*CreateGrantResponse, error)
-	// ListGrants returns grants, the soonest to end first.
+	// ListGrants returns grants, the soonest to end first. Who may not list all is answered with their own, and the header
+	// curfew-only-own.
 	ListGrants(context.Context, *ListGrantsRequest) (*ListGrantsResponse, error)
 	// GetGrant returns one grant with its life.
 	// Errors: NOT_FOUND where there is none with that id.
@@ -754,7 +757,8 @@ type GrantServiceServer interface {
 	// disk; what it stands for at SaaS is taken from then on.
 	// Errors: NOT_FOUND where there is none with that id.
 	RevokeGrant(context.Context, *RevokeGrantRequest) (*RevokeGrantResponse, error)
-	// RevokeGrants ends everything that somebody holds or has asked for.
+	// RevokeGrants ends everything that somebody holds or has asked for. It returns as well what is being taken already.
+	// Errors: NOT_FOUND for a person nobody knows who holds nothing; any other names what was ended and what was not.
 	RevokeGrants(context.Context, *RevokeGrantsRequest) (*RevokeGrantsResponse, error)
 	// ReviewGrant records that a person looked at a grant that was taken in an emergency.
 	// Errors: FAILED_PRECONDITION for one that wants no look, or that the caller took themselves.
