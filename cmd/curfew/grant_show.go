@@ -93,7 +93,11 @@ func receipt(g *curfewv1.Grant) []string {
 		add("given", cell(held.GetSeen()))
 		add("due", cell(due(g)))
 		add("called", cell(held.GetCalled()))
-		add("seen gone", cell(held.GetGone()))
+		seen := "seen gone"
+		if held.GetPrior().GetPresence() == curfewv1.Presence_PRESENCE_PRESENT {
+			seen = "seen as before"
+		}
+		add(seen, cell(held.GetGone()))
 		for _, call := range held.GetCalls() {
 			add("call", call)
 		}
@@ -155,6 +159,9 @@ func stageWord(held *curfewv1.HeldPrivilege) string {
 		word = "taken away, not yet seen gone"
 	case curfewv1.PrivilegeStage_PRIVILEGE_STAGE_GONE:
 		word = "gone, seen at " + clock(held.GetGone())
+		if held.GetPrior().GetPresence() == curfewv1.Presence_PRESENCE_PRESENT {
+			word = "as it was before, still held, seen at " + clock(held.GetGone())
+		}
 	case curfewv1.PrivilegeStage_PRIVILEGE_STAGE_LEFT:
 		word = "left, as another grant wants it"
 	case curfewv1.PrivilegeStage_PRIVILEGE_STAGE_REFUSED:
