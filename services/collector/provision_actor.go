@@ -81,7 +81,7 @@ func (a *actor) work(ctx context.Context) (progressed bool, err error) {
 func (a *actor) restore() {
 	a.index, a.tasks, a.expiry = map[uint64][]string{}, map[uint64]*task{}, map[uint64]time.Time{}
 	a.ready, a.waiting, a.eager, a.shut, a.pending = queue{}, queue{}, nil, nil, nil
-	a.running, a.finished, a.breaker, a.alarm = map[*task]*job{}, make(chan *job, a.workers), breaker{}, nil
+	a.running, a.finished, a.breaker, a.alarm = map[*task]*job{}, make(chan *job, a.workers+1), breaker{}, nil
 	a.storing, a.stored = false, make(chan written, 1)
 	a.Metrics.Away(a.source, false)
 	a.book.Each(func(e grant.Entry) bool {

@@ -56,7 +56,7 @@ func (a *actor) send(ctx context.Context, workers *sync.WaitGroup, j *job) {
 	workers.Go(func() {
 		defer j.cancel()
 		j.run(ctx, a.vendor)
-		a.finished <- j // there is room for all that run
+		a.finished <- j // there is room for all that run, and a probe
 	})
 }
 
