@@ -38,7 +38,7 @@ func sets() []set {
 		product("-bench", "^BenchmarkEvaluator$/^(batch=.*|bus)$|Backtest", "-benchtime", "3x", "./services/evaluator"),
 		product("-bench", "^BenchmarkEvaluator$/^(decode|decide|encode)$", "./services/evaluator"),
 		product("-bench", "JudgingMeanwhile", "-benchtime", "1x", "./services/evaluator"),
-		product("-count", "3", "-bench", "Storm|Steady|Restart|GrantMemory", "-benchtime", "1x", "./services/notifier"), // in real time: a minute each
+		product("-count", "1", "-bench", "Storm|Steady|Restart|GrantMemory", "-benchtime", "1x", "./services/notifier"), // in real time: a minute and more
 		product("-bench", "Eval", "-benchtime", "3x", "./cmd/curfew"),
 		product("-bench", "Idle", "-benchtime", "1x", "./cmd/curfew"),
 		product("-bench", "Decode", "./services/collector/source/..."),
