@@ -20,7 +20,8 @@ import (
 // checkpoint stands between a process and what it talks to. At one point, counted over writes to the bus and calls to the
 // vendor, it says so and lets nothing more through: whoever listens kills the process there, and then releases.
 type checkpoint struct {
-	reached  chan string // gets the point's name
+	up       chan struct{} // gets one for each service that began to follow grants
+	reached  chan string   // gets the point's name
 	released chan struct{}
 
 	mu    sync.Mutex
@@ -37,7 +38,7 @@ type call struct {
 }
 
 func newCheckpoint(point int) *checkpoint {
-	return &checkpoint{reached: make(chan string, 1), released: make(chan struct{}), left: point}
+	return &checkpoint{up: make(chan struct{}, 100), reached: make(chan string, 1), released: make(chan struct{}), left: point}
 }
 
 // release lets everything through from now on.
@@ -124,8 +125,14 @@ func (p *checkpoint) watchNATS(t *testing.T, address, prefix string) string {
 				continue
 			}
 			var stored atomic.Bool // a write is at the server, and its answer not yet with the process
-			write := []byte("PUB " + prefix)
+			write, follow := []byte("PUB "+prefix), []byte("PUB $JS.API.CONSUMER.CREATE.GRANTS.")
 			go relay(conn, server, func(chunk []byte) bool {
+				for range bytes.Count(chunk, follow) {
+					select {
+					case p.up <- struct{}{}:
+					default:
+					}
+				}
 				for range bytes.Count(chunk, write) {
 					if !p.pass("before step") {
 						return false

@@ -106,11 +106,18 @@ func (c *crash) run(t *testing.T) (place string) {
 	if c.standing = scene == 1; c.standing {
 		c.okta.Join(crashGroup, crashPerson)
 	}
+	c.process.start(t)
+	for range c.process.services { // each of them, or its grants end before it is up on a slow machine
+		select {
+		case <-c.up:
+		case <-time.After(time.Minute):
+			t.Errorf("seed %d: it does not come up", c.seed)
+		}
+	}
 	c.create(t, "g-first", 2500*time.Millisecond)
 	if scene == 2 {
 		c.create(t, "g-second", 4*time.Second)
 	}
-	c.process.start(t)
 	meddled := make(chan struct{})
 	go func() {
 		defer close(meddled)
