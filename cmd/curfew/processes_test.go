@@ -96,8 +96,8 @@ func TestServicesInProcessesOfTheirOwn(t *testing.T) {
 	}
 }
 
-// awaitPolicy returns once a policy is in force: what happened before is judged by none, and found by nothing. The
-// processes may need long for it on a busy machine.
+// awaitPolicy returns once a policy is in force and the people of okta were read: what happened before is judged by none, or
+// is unknown, and found by nothing. The processes may need long for it on a busy machine.
 func awaitPolicy(t *testing.T, address string) {
 	t.Helper()
 	for range 600 {
@@ -106,10 +106,11 @@ func awaitPolicy(t *testing.T, address string) {
 		if err != nil {
 			continue // its streams are being made
 		}
+		_, unread := b.Last(t.Context(), bus.InventorySubject("main", "okta", "people"))
 		entry, err := b.Get(t.Context(), bus.Policies, "main", "1")
 		_ = b.Close() // nothing was written through it
 		revision := new(curfewv1.PolicyRevision)
-		if err == nil && proto.Unmarshal(entry.Value, revision) == nil && revision.GetFrom().AsTime().Before(time.Now()) {
+		if err == nil && unread == nil && proto.Unmarshal(entry.Value, revision) == nil && revision.GetFrom().AsTime().Before(time.Now()) {
 			return
 		}
 	}
