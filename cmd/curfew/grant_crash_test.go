@@ -8,6 +8,8 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -23,9 +25,18 @@ import (
 )
 
 var (
-	crashes   = flag.Int("crashes", 100, "how many runs of TestKilledAtEveryStepNoGrantIsLost")
+	crashes   = flag.Int("crashes", usualCrashes(), "how many runs of TestKilledAtEveryStepNoGrantIsLost")
 	crashSeed = flag.Uint64("crash-seed", 1, "seed of the first of them")
 )
+
+// usualCrashes is 100, or what CURFEW_TEST_CRASHES says: `make check` runs fewer under the race detector, after all of them
+// without.
+func usualCrashes() int {
+	if n, err := strconv.Atoi(os.Getenv("CURFEW_TEST_CRASHES")); err == nil {
+		return n
+	}
+	return 100
+}
 
 // side is how many runs go on side by side: they mostly wait.
 const side = 34
