@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +16,6 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/curfewhq/curfew/internal/bus"
 	"github.com/curfewhq/curfew/internal/event"
@@ -131,15 +129,8 @@ func (a *api) lets(ctx context.Context, action, resource string) (bool, error) {
 // judged is the event that a call is, and what the policy says of it.
 func (a *api) judged(ctx context.Context, action, resource string) (*curfewv1.Event, *curfewv1.Decision, error) {
 	now := time.Now()
-	known, _ := a.Catalog.Action(judge.Self, apiFeed, action)
-	e := &curfewv1.Event{
-		// A call has no key of a vendor's: the process, the moment and a count tell it from every other.
-		Id:     event.ID(judge.Self, fmt.Sprintf("%s-%d-%d", a.Holder, now.UnixNano(), a.calls.Add(1)), 0),
-		Tenant: a.Tenant, Source: judge.Self, Feed: apiFeed, Time: timestamppb.New(now), Received: timestamppb.New(now),
-		Action: action, Act: known.Act,
-		Actor: callerOf(ctx).actor(), Context: callContext(ctx),
-		Resource: &curfewv1.Resource{Path: event.Path("api", strings.Split(resource, "/")...), Kind: "api", Name: resource},
-	}
+	e := a.call(callerOf(ctx), action, resource, now)
+	e.Context = callContext(ctx)
 	by, err := a.knowledge.since(ctx, now)
 	if err != nil {
 		return nil, nil, status.Errorf(codes.Unavailable, "the call cannot be judged yet: %v", err)

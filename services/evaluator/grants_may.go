@@ -47,6 +47,7 @@ func resource(kind, role string) string {
 func (a *api) call(by caller, action, resource string, now time.Time) *curfewv1.Event {
 	known, _ := a.Catalog.Action(judge.Self, apiFeed, action)
 	return &curfewv1.Event{
+		// A call has no key of a vendor's: the process, the moment and a count tell it from every other.
 		Id:     event.ID(judge.Self, fmt.Sprintf("%s-%d-%d", a.Holder, now.UnixNano(), a.calls.Add(1)), 0),
 		Tenant: a.Tenant, Source: judge.Self, Feed: apiFeed, Time: timestamppb.New(now), Received: timestamppb.New(now),
 		Action: action, Act: known.Act, Actor: by.actor(),
@@ -149,6 +150,7 @@ func (a *api) refuse(ctx context.Context, action, resource string, request proto
 		return why // then allow has refused it already
 	}
 	e := a.call(callerOf(ctx), action, resource, time.Now())
+	e.Context = callContext(ctx)
 	e.Raw, e.RawDigest = detail, event.Digest(detail)
 	e.Outcome = &curfewv1.Outcome{Status: curfewv1.OutcomeStatus_OUTCOME_STATUS_FAILURE, Reason: "refused: " + status.Convert(why).Message()}
 	if err := a.record(ctx, e); err != nil {
