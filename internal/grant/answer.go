@@ -123,7 +123,7 @@ func Extend(g *curfewv1.Grant, more *curfewv1.Extension, approved bool, now time
 	}
 	left := g.GetFrom().AsTime().Add(g.GetLongest().AsDuration()).Sub(g.GetExpiresAt().AsTime())
 	if g.GetLongest() != nil && by > left {
-		return nil, fmt.Errorf("extend by %v: the policy lets it last %v in all, so that %v more can be had", by, g.GetLongest().AsDuration(), max(left, 0).Truncate(time.Second))
+		return nil, fmt.Errorf("extend by %v: the policy lets it last %s in all, so that %s more can be had", by, SayLength(g.GetLongest().AsDuration()), SayLength(max(left, 0)))
 	}
 	next := proto.CloneOf(g)
 	next.Extension = more

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -98,6 +99,27 @@ func wrong(g *curfewv1.Grant, what string) error {
 // Say is a state in a word.
 func Say(s curfewv1.GrantState) string {
 	return strings.ToLower(strings.TrimPrefix(s.String(), "GRANT_STATE_"))
+}
+
+// SayLength is a length of time to the second, as 2d3h or 45m: without the units that are nothing.
+func SayLength(d time.Duration) string {
+	const day = 24 * time.Hour
+	d = d.Round(time.Second)
+	if d >= day {
+		days := strconv.FormatInt(int64(d/day), 10) + "d"
+		if d%day == 0 {
+			return days
+		}
+		return days + SayLength(d%day)
+	}
+	text := d.String()
+	if rest, found := strings.CutSuffix(text, "m0s"); found {
+		text = rest + "m"
+	}
+	if rest, found := strings.CutSuffix(text, "h0m"); found {
+		text = rest + "h"
+	}
+	return text
 }
 
 // stamp is a moment as it is stored.

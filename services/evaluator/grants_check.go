@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/curfewhq/curfew/internal/event"
+	"github.com/curfewhq/curfew/internal/grant"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 	"github.com/curfewhq/curfew/services/evaluator/judge"
 )
@@ -47,7 +48,7 @@ func checkGrantForm(q asking, emergency bool) error {
 	case q.GetDuration() == nil:
 		return invalid("expires_at is missing, and duration too: a grant without an end does not exist")
 	case q.GetDuration().CheckValid() != nil || q.GetDuration().AsDuration() <= 0:
-		return invalid("the grant would last %s; it must last longer than nothing", judge.SayLength(q.GetDuration().AsDuration()))
+		return invalid("the grant would last %s; it must last longer than nothing", grant.SayLength(q.GetDuration().AsDuration()))
 	}
 	return checkText(q.GetReason())
 }
@@ -117,7 +118,7 @@ func checkGrantTimes(g *curfewv1.Grant, terms judge.Terms, now time.Time) error 
 	case until.Sub(now) > longestGrant:
 		return invalid("the grant would end at %s, more than 365 days from now; what lasts longer belongs in the policy", until.Format(time.RFC3339))
 	case length > terms.Max:
-		return invalid("the grant would last %s; by %s it may last %s at most", judge.SayLength(length), terms.MaxBy, judge.SayLength(terms.Max))
+		return invalid("the grant would last %s; by %s it may last %s at most", grant.SayLength(length), terms.MaxBy, grant.SayLength(terms.Max))
 	}
 	return nil
 }

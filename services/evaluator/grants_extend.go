@@ -14,7 +14,6 @@ import (
 
 	"github.com/curfewhq/curfew/internal/grant"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
-	"github.com/curfewhq/curfew/services/evaluator/judge"
 )
 
 // ExtendGrant moves a grant's end where the policy lets the caller create such a grant, and asks for it where the caller
@@ -66,16 +65,16 @@ func extend(g *curfewv1.Grant, more *curfewv1.Extension, seen *timestamppb.Times
 	case !direct && waiting != nil && waiting.GetAuthor() == more.GetAuthor() && proto.Equal(waiting.GetBy(), more.GetBy()):
 		return nil, "", nil
 	case !direct && waiting != nil:
-		return nil, "", status.Errorf(codes.FailedPrecondition, "%s asked for %s more already; withdraw that, or wait for its answer", waiting.GetAuthor(), judge.SayLength(waiting.GetBy().AsDuration()))
+		return nil, "", status.Errorf(codes.FailedPrecondition, "%s asked for %s more already; withdraw that, or wait for its answer", waiting.GetAuthor(), grant.SayLength(waiting.GetBy().AsDuration()))
 	case !direct && !g.GetExtensible():
 		return nil, "", status.Errorf(codes.FailedPrecondition, "the policy lets nobody extend a grant of %s; ask for another", g.GetRole())
 	case more.GetBy().CheckValid() != nil || more.GetBy().AsDuration() <= 0:
-		return nil, "", invalid("the grant would be extended by %s; it must be more than nothing", judge.SayLength(more.GetBy().AsDuration()))
+		return nil, "", invalid("the grant would be extended by %s; it must be more than nothing", grant.SayLength(more.GetBy().AsDuration()))
 	}
 	left := g.GetFrom().AsTime().Add(g.GetLongest().AsDuration()).Sub(g.GetExpiresAt().AsTime())
 	if movable := now.Before(grant.End(g)) && (grant.IsWanted(g) || g.GetState() == curfewv1.GrantState_GRANT_STATE_APPROVED); movable && g.GetLongest() != nil && more.GetBy().AsDuration() > left {
 		return nil, "", invalid("the policy lets the grant last %s in all, so that %s more can be had, and not %s",
-			judge.SayLength(g.GetLongest().AsDuration()), judge.SayLength(max(left, 0).Truncate(time.Second)), judge.SayLength(more.GetBy().AsDuration()))
+			grant.SayLength(g.GetLongest().AsDuration()), grant.SayLength(max(left, 0).Truncate(time.Second)), grant.SayLength(more.GetBy().AsDuration()))
 	}
 	next, err := grant.Extend(g, more, direct, now)
 	return next, more.GetReason(), err

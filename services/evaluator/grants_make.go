@@ -216,7 +216,7 @@ func sayFor(d *durationpb.Duration) string {
 	case d == nil:
 		return ""
 	case length%time.Second == 0:
-		return judge.SayLength(length)
+		return grant.SayLength(length)
 	default:
 		return length.String()
 	}

@@ -199,7 +199,7 @@ func (a *api) tighten(ctx context.Context, g *curfewv1.Grant, now time.Time) err
 		length = g.GetExpiresAt().AsTime().Add(more.GetBy().AsDuration()).Sub(g.GetFrom().AsTime())
 	}
 	if length > terms.Max {
-		return status.Errorf(codes.FailedPrecondition, "by now %s lets it last %s at most, and it is asked for %s: ask anew", terms.MaxBy, judge.SayLength(terms.Max), judge.SayLength(length))
+		return status.Errorf(codes.FailedPrecondition, "by now %s lets it last %s at most, and it is asked for %s: ask anew", terms.MaxBy, grant.SayLength(terms.Max), grant.SayLength(length))
 	}
 	return nil
 }

@@ -157,8 +157,8 @@ func told(g *curfewv1.Grant, kind curfewv1.NoticeKind) (to []string, text string
 			g.GetAuthor(), what(g), length(g), why(g), g.GetId(), by(g.GetReviewBy().AsTime(), g.GetReviewBy() != nil))
 	case curfewv1.NoticeKind_NOTICE_KIND_EXTENSION:
 		e := g.GetExtension()
-		return g.GetApprovers(), fmt.Sprintf("%s asks for %v more of %s, which ends at %s. Why: %s. Answer%s: `curfew request approve %s` or `curfew request deny %[7]s`.",
-			e.GetAuthor(), e.GetBy().AsDuration(), what(g), moment(grant.End(g)), orUnsaid(e.GetReason()), by(e.GetAnswerBy().AsTime(), e.GetAnswerBy() != nil), g.GetId())
+		return g.GetApprovers(), fmt.Sprintf("%s asks for %s more of %s, which ends at %s. Why: %s. Answer%s: `curfew request approve %s` or `curfew request deny %[7]s`.",
+			e.GetAuthor(), grant.SayLength(e.GetBy().AsDuration()), what(g), moment(grant.End(g)), orUnsaid(e.GetReason()), by(e.GetAnswerBy().AsTime(), e.GetAnswerBy() != nil), g.GetId())
 	default:
 		return nil, ""
 	}

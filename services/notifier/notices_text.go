@@ -192,7 +192,7 @@ func orUnsaid(text string) string {
 func length(g *curfewv1.Grant) string {
 	switch {
 	case g.GetDuration() != nil:
-		return fmt.Sprintf("for %v", g.GetDuration().AsDuration())
+		return "for " + grant.SayLength(g.GetDuration().AsDuration())
 	case g.GetExpiresAt() != nil:
 		return "until " + moment(g.GetExpiresAt().AsTime())
 	}

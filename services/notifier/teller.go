@@ -274,8 +274,9 @@ func (t *teller) hand(ctx context.Context, name string, n *curfewv1.Notice) erro
 
 // noted is a step that says what people were told. What is to be done by hand at the end is told anew.
 func noted(e grant.Entry, kinds []curfewv1.NoticeKind) grant.Change {
-	next := proto.CloneOf(e.Grant)
-	for _, kind := range kinds {
+	next, said := proto.CloneOf(e.Grant), make([]string, len(kinds))
+	for i, kind := range kinds {
+		said[i] = strings.ToLower(strings.TrimPrefix(kind.String(), "NOTICE_KIND_"))
 		if kind == curfewv1.NoticeKind_NOTICE_KIND_ACTIVE {
 			next.Told = slices.DeleteFunc(next.Told, func(k curfewv1.NoticeKind) bool { return k == curfewv1.NoticeKind_NOTICE_KIND_TASK })
 		}
@@ -283,7 +284,7 @@ func noted(e grant.Entry, kinds []curfewv1.NoticeKind) grant.Change {
 			next.Told = append(next.Told, kind)
 		}
 	}
-	return grant.Change{Entry: e, Next: next, Author: tellerAuthor}
+	return grant.Change{Entry: e, Next: next, Author: tellerAuthor, Detail: "people were told: " + strings.Join(said, ", ")}
 }
 
 // note stores what was told, and returns what has to be noted behind another step that came first. What is not stored

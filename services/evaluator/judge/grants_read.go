@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/curfewhq/curfew/internal/event"
+	"github.com/curfewhq/curfew/internal/grant"
 	"github.com/curfewhq/curfew/internal/yamlfile"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
@@ -158,7 +159,7 @@ func (r *grantsReader) length(section yamlfile.Section, key string, most time.Du
 	case err != nil || length <= 0:
 		r.refuse(section, "%s %q is no length of time; write 45m, 2h45m or 7d", key, text)
 	case most > 0 && length > most:
-		r.refuse(section, "%s is %s, and can be %s at most", key, text, SayLength(most))
+		r.refuse(section, "%s is %s, and can be %s at most", key, text, grant.SayLength(most))
 	}
 	return &length
 }
@@ -336,25 +337,4 @@ func ParseLength(text string) (time.Duration, error) {
 		return time.Duration(n) * 24 * time.Hour, nil
 	}
 	return time.ParseDuration(text)
-}
-
-// SayLength is a length of time as ParseLength reads it, without the units that are nothing.
-func SayLength(d time.Duration) string {
-	const day = 24 * time.Hour
-	d = d.Round(time.Second)
-	if d >= day {
-		days := strconv.FormatInt(int64(d/day), 10) + "d"
-		if d%day == 0 {
-			return days
-		}
-		return days + SayLength(d%day)
-	}
-	text := d.String()
-	if rest, found := strings.CutSuffix(text, "m0s"); found {
-		text = rest + "m"
-	}
-	if rest, found := strings.CutSuffix(text, "h0m"); found {
-		text = rest + "h"
-	}
-	return text
 }
