@@ -21,7 +21,7 @@ const MaxBatch = 1000
 
 // Pending is one message of an AppendAll: what Append takes.
 type Pending struct {
-	// Subject to store it under. All of one AppendAll are of one stream that takes batches: GRANTS.
+	// Subject to store it under. All of one AppendAll are of one stream that takes batches: GRANTS or ALERTS.
 	Subject string
 	// Last is the sequence of the newest message of its subject; 0 = there is none.
 	Last uint64

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,7 +37,7 @@ var streams = []stream{
 	{name: "FINDINGS", root: "finding", keep: 400 * day},
 	{name: "LINKS", root: "link", keep: 400 * day},
 	{name: "GRANTS", root: "grant", batches: true},
-	{name: "ALERTS", root: "alert", keep: 400 * day},
+	{name: "ALERTS", root: "alert", keep: 400 * day, batches: true},
 	{name: "COMMANDS", root: "command", keep: 400 * day},
 	{name: "INVENTORY", root: "inventory", newest: 5000},
 	{name: "DEAD", root: "dead", compact: true},
@@ -54,6 +55,10 @@ const (
 	Tokens = "tokens"
 	// Firsts holds first-seen facts that must outlive derived state.
 	Firsts = "firsts"
+	// Silences holds what keeps alerts from people: "<tenant>.<id>".
+	Silences = "silences"
+	// Contacts holds where receivers reach people: "<tenant>.<person>".
+	Contacts = "contacts"
 	// Vault holds keys and sealed values, one version each: purging a key is for good.
 	Vault = "vault"
 )
@@ -97,6 +102,9 @@ func FindingSubject(f *curfewv1.Finding) string {
 
 // AlertSubject is the life of one alert.
 func AlertSubject(tenant, id string) string { return join("alert", tenant, id) }
+
+// CommandSubject is the life of one command.
+func CommandSubject(tenant, id string) string { return join("command", tenant, id) }
 
 // DeadSubject is where what a service could not process goes.
 func DeadSubject(letter *curfewv1.DeadLetter) string {
@@ -186,7 +194,7 @@ func (b *Bus) makeStreams(ctx context.Context) error {
 		if s.compact {
 			config.Compression = jetstream.S2Compression
 		}
-		if s.name == "EVENTS" || s.name == "DECISIONS" || s.name == "GRANTS" || s.name == "ALERTS" {
+		if slices.Contains([]string{"EVENTS", "DECISIONS", "GRANTS", "ALERTS", "COMMANDS"}, s.name) {
 			// Written by Append, which needs no ids; the server reads the whole window at start, ids or none.
 			config.Duplicates = time.Second
 		}
@@ -198,7 +206,7 @@ func (b *Bus) makeStreams(ctx context.Context) error {
 			return fmt.Errorf("make stream %s: %w", s.name, err)
 		}
 	}
-	for _, name := range []string{Policies, Apps, Vendors, Tokens, Firsts, Vault, leases} {
+	for _, name := range []string{Policies, Apps, Vendors, Tokens, Firsts, Silences, Contacts, Vault, leases} {
 		config := jetstream.KeyValueConfig{Bucket: name, History: 1, Replicas: b.replicas, Storage: jetstream.FileStorage}
 		if name == leases {
 			config.Storage = jetstream.MemoryStorage

@@ -33,6 +33,7 @@ type Metrics struct {
 	findings  *prometheus.CounterVec
 	behind    *prometheus.GaugeVec
 	alerts    *prometheus.CounterVec
+	commands  *prometheus.CounterVec
 	dead      *prometheus.CounterVec
 	failures  *prometheus.CounterVec
 	calls     *prometheus.CounterVec
@@ -70,14 +71,15 @@ func NewMetrics() *Metrics {
 	m.findings = counter("evaluator_findings_total", "Findings written.", "detection")
 	m.confirmed = counter("evaluator_confirmed_total", "Decisions that Casbin was asked about again over every row; a mismatch must never be.", "result")
 	m.behind = gauge("evaluator_behind_seconds", "From the receipt of the newest judged batch to its decisions.", "source", "feed")
-	m.alerts = counter("notifier_alerts_total", "Alerts by what became of them.", "receiver", "state")
+	m.alerts = counter("notifier_alerts_total", "Alerts by what became of them at a receiver.", "receiver", "outcome")
+	m.commands = counter("notifier_commands_total", "What people asked for in a receiver, by what became of it.", "receiver", "outcome")
 	m.dead = counter("dead_letters_total", "Records and messages that could not be processed.", "service", "reason")
 	m.failures = counter("failures_total", "Loops that broke off and began again.", "service", "loop")
 	m.calls = counter("api_calls_total", "API calls by method and outcome.", "method", "code")
 	m.turns = counter("notifier_turns_total", "Turns of grants that the clock brought, by what became of them.", "outcome")
 	m.late = gauge("notifier_turn_late_seconds", "How late the latest turn of the newest batch was stored.")
 	m.notices = counter("notifier_notices_total", "What people were told of grants, by what became of it.", "receiver", "kind", "outcome")
-	m.unread = counter("grants_unread_total", "Steps of grants that cannot be read, so that their grant stands as before them.", "service")
+	m.unread = counter("unread_total", "Stored steps and records that cannot be read, so that what they are of stands as before them.", "service")
 	m.steps = counter("clock_steps_total", "Times that the machine's clock was set by more than two seconds.", "outcome")
 	m.asked = counter("collector_provision_calls_total", "Calls to give, take and read privileges, by what came of them.", "source", "call", "outcome")
 	m.away = gauge("collector_provision_away", "Whether a source is taken to be away, so that it is only probed.", "source")
@@ -128,8 +130,17 @@ func (m *Metrics) Behind(source, feed string, lag time.Duration) {
 	m.behind.WithLabelValues(source, feed).Set(lag.Seconds())
 }
 
-// Alerted counts one alert that reached a state.
-func (m *Metrics) Alerted(receiver, state string) { m.alerts.WithLabelValues(receiver, state).Inc() }
+// Alerted counts one alert by what became of it at a receiver: "posted", "told" what happened to it, "throttled", "refused",
+// "unfit" in that form, "ambiguous", and then "found", "lost" or "repeated", "unanswered" or "untold".
+func (m *Metrics) Alerted(receiver, outcome string) {
+	m.alerts.WithLabelValues(receiver, outcome).Inc()
+}
+
+// Commanded counts one thing that a person asked for in a receiver: "asked", "done" or "refused", the last two with
+// "-untold" where nobody could be told.
+func (m *Metrics) Commanded(receiver, outcome string) {
+	m.commands.WithLabelValues(receiver, outcome).Inc()
+}
 
 // Dead counts one dead letter.
 func (m *Metrics) Dead(service, reason string) { m.dead.WithLabelValues(service, reason).Inc() }
@@ -153,7 +164,7 @@ func (m *Metrics) Noticed(receiver, kind, outcome string) {
 	m.notices.WithLabelValues(receiver, kind, outcome).Inc()
 }
 
-// Unread counts one step of a grant that a service cannot read.
+// Unread counts one stored step or record that a service cannot read.
 func (m *Metrics) Unread(service string) { m.unread.WithLabelValues(service).Inc() }
 
 // Stepped counts one step of the machine's clock: "doubted", or "believed" later.

@@ -25,20 +25,18 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// AlertState is where an alert stands.
+// AlertState is where an alert stands with people.
 type AlertState int32
 
 const (
 	// Never stored.
 	AlertState_ALERT_STATE_UNSPECIFIED AlertState = 0
-	// Opened, not yet delivered.
+	// Nobody took it on.
 	AlertState_ALERT_STATE_OPEN AlertState = 1
-	// About to be handed to a receiver; found after a crash, it may or may not have been seen.
-	AlertState_ALERT_STATE_SENDING AlertState = 2
-	// A receiver took it.
-	AlertState_ALERT_STATE_SENT AlertState = 3
-	// Kept from people on purpose; AlertStep.detail says why.
-	AlertState_ALERT_STATE_SUPPRESSED AlertState = 4
+	// Somebody took it on: Alert.assignee.
+	AlertState_ALERT_STATE_ACKNOWLEDGED AlertState = 5
+	// Somebody said what it was: Alert.resolution. The next finding opens it again.
+	AlertState_ALERT_STATE_RESOLVED AlertState = 6
 )
 
 // Enum value maps for AlertState.
@@ -46,16 +44,14 @@ var (
 	AlertState_name = map[int32]string{
 		0: "ALERT_STATE_UNSPECIFIED",
 		1: "ALERT_STATE_OPEN",
-		2: "ALERT_STATE_SENDING",
-		3: "ALERT_STATE_SENT",
-		4: "ALERT_STATE_SUPPRESSED",
+		5: "ALERT_STATE_ACKNOWLEDGED",
+		6: "ALERT_STATE_RESOLVED",
 	}
 	AlertState_value = map[string]int32{
-		"ALERT_STATE_UNSPECIFIED": 0,
-		"ALERT_STATE_OPEN":        1,
-		"ALERT_STATE_SENDING":     2,
-		"ALERT_STATE_SENT":        3,
-		"ALERT_STATE_SUPPRESSED":  4,
+		"ALERT_STATE_UNSPECIFIED":  0,
+		"ALERT_STATE_OPEN":         1,
+		"ALERT_STATE_ACKNOWLEDGED": 5,
+		"ALERT_STATE_RESOLVED":     6,
 	}
 )
 
@@ -86,17 +82,296 @@ func (AlertState) EnumDescriptor() ([]byte, []int) {
 	return file_curfew_v1_alert_proto_rawDescGZIP(), []int{0}
 }
 
-// Alert is a finding as people see and handle it: the fold of its steps.
+// QuestionAnswer is what a person said.
+type QuestionAnswer int32
+
+const (
+	// Nothing yet.
+	QuestionAnswer_QUESTION_ANSWER_UNSPECIFIED QuestionAnswer = 0
+	// It was me.
+	QuestionAnswer_QUESTION_ANSWER_ME QuestionAnswer = 1
+	// It was not me.
+	QuestionAnswer_QUESTION_ANSWER_NOT_ME QuestionAnswer = 2
+)
+
+// Enum value maps for QuestionAnswer.
+var (
+	QuestionAnswer_name = map[int32]string{
+		0: "QUESTION_ANSWER_UNSPECIFIED",
+		1: "QUESTION_ANSWER_ME",
+		2: "QUESTION_ANSWER_NOT_ME",
+	}
+	QuestionAnswer_value = map[string]int32{
+		"QUESTION_ANSWER_UNSPECIFIED": 0,
+		"QUESTION_ANSWER_ME":          1,
+		"QUESTION_ANSWER_NOT_ME":      2,
+	}
+)
+
+func (x QuestionAnswer) Enum() *QuestionAnswer {
+	p := new(QuestionAnswer)
+	*p = x
+	return p
+}
+
+func (x QuestionAnswer) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (QuestionAnswer) Descriptor() protoreflect.EnumDescriptor {
+	return file_curfew_v1_alert_proto_enumTypes[1].Descriptor()
+}
+
+func (QuestionAnswer) Type() protoreflect.EnumType {
+	return &file_curfew_v1_alert_proto_enumTypes[1]
+}
+
+func (x QuestionAnswer) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use QuestionAnswer.Descriptor instead.
+func (QuestionAnswer) EnumDescriptor() ([]byte, []int) {
+	return file_curfew_v1_alert_proto_rawDescGZIP(), []int{1}
+}
+
+// DeliveryState is how far an alert is at one receiver.
+type DeliveryState int32
+
+const (
+	// Never stored.
+	DeliveryState_DELIVERY_STATE_UNSPECIFIED DeliveryState = 0
+	// It is to go there, or to be shown anew.
+	DeliveryState_DELIVERY_STATE_WAITING DeliveryState = 1
+	// About to be handed over; found after a crash, it may or may not have been seen.
+	DeliveryState_DELIVERY_STATE_SENDING DeliveryState = 2
+	// The receiver has it, at AlertDelivery.ref.
+	DeliveryState_DELIVERY_STATE_SENT DeliveryState = 3
+	// Kept back on purpose; AlertDelivery.hold says why.
+	DeliveryState_DELIVERY_STATE_HELD DeliveryState = 4
+)
+
+// Enum value maps for DeliveryState.
+var (
+	DeliveryState_name = map[int32]string{
+		0: "DELIVERY_STATE_UNSPECIFIED",
+		1: "DELIVERY_STATE_WAITING",
+		2: "DELIVERY_STATE_SENDING",
+		3: "DELIVERY_STATE_SENT",
+		4: "DELIVERY_STATE_HELD",
+	}
+	DeliveryState_value = map[string]int32{
+		"DELIVERY_STATE_UNSPECIFIED": 0,
+		"DELIVERY_STATE_WAITING":     1,
+		"DELIVERY_STATE_SENDING":     2,
+		"DELIVERY_STATE_SENT":        3,
+		"DELIVERY_STATE_HELD":        4,
+	}
+)
+
+func (x DeliveryState) Enum() *DeliveryState {
+	p := new(DeliveryState)
+	*p = x
+	return p
+}
+
+func (x DeliveryState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DeliveryState) Descriptor() protoreflect.EnumDescriptor {
+	return file_curfew_v1_alert_proto_enumTypes[2].Descriptor()
+}
+
+func (DeliveryState) Type() protoreflect.EnumType {
+	return &file_curfew_v1_alert_proto_enumTypes[2]
+}
+
+func (x DeliveryState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DeliveryState.Descriptor instead.
+func (DeliveryState) EnumDescriptor() ([]byte, []int) {
+	return file_curfew_v1_alert_proto_rawDescGZIP(), []int{2}
+}
+
+// HoldKind is why an alert is kept from a receiver.
+type HoldKind int32
+
+const (
+	// Never stored.
+	HoldKind_HOLD_KIND_UNSPECIFIED HoldKind = 0
+	// The source's mode is observe.
+	HoldKind_HOLD_KIND_OBSERVE HoldKind = 1
+	// A silence covers it.
+	HoldKind_HOLD_KIND_SILENCE HoldKind = 2
+	// Another alert says it better.
+	HoldKind_HOLD_KIND_INHIBITED HoldKind = 3
+	// A maintenance window covers it.
+	HoldKind_HOLD_KIND_MAINTENANCE HoldKind = 4
+	// The configuration does not have the receiver any more.
+	HoldKind_HOLD_KIND_NO_RECEIVER HoldKind = 5
+)
+
+// Enum value maps for HoldKind.
+var (
+	HoldKind_name = map[int32]string{
+		0: "HOLD_KIND_UNSPECIFIED",
+		1: "HOLD_KIND_OBSERVE",
+		2: "HOLD_KIND_SILENCE",
+		3: "HOLD_KIND_INHIBITED",
+		4: "HOLD_KIND_MAINTENANCE",
+		5: "HOLD_KIND_NO_RECEIVER",
+	}
+	HoldKind_value = map[string]int32{
+		"HOLD_KIND_UNSPECIFIED": 0,
+		"HOLD_KIND_OBSERVE":     1,
+		"HOLD_KIND_SILENCE":     2,
+		"HOLD_KIND_INHIBITED":   3,
+		"HOLD_KIND_MAINTENANCE": 4,
+		"HOLD_KIND_NO_RECEIVER": 5,
+	}
+)
+
+func (x HoldKind) Enum() *HoldKind {
+	p := new(HoldKind)
+	*p = x
+	return p
+}
+
+func (x HoldKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (HoldKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_curfew_v1_alert_proto_enumTypes[3].Descriptor()
+}
+
+func (HoldKind) Type() protoreflect.EnumType {
+	return &file_curfew_v1_alert_proto_enumTypes[3]
+}
+
+func (x HoldKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use HoldKind.Descriptor instead.
+func (HoldKind) EnumDescriptor() ([]byte, []int) {
+	return file_curfew_v1_alert_proto_rawDescGZIP(), []int{3}
+}
+
+// SilenceKind is what kind of promise a silence is.
+type SilenceKind int32
+
+const (
+	// Never stored.
+	SilenceKind_SILENCE_KIND_UNSPECIFIED SilenceKind = 0
+	// Somebody wants no alerts of a kind for a time.
+	SilenceKind_SILENCE_KIND_SILENCE SilenceKind = 1
+	// Somebody wants one alert quiet for a time.
+	SilenceKind_SILENCE_KIND_MUTE SilenceKind = 2
+	// It is expected: two persons say so, and what it covers is resolved.
+	SilenceKind_SILENCE_KIND_EXPECTED SilenceKind = 3
+)
+
+// Enum value maps for SilenceKind.
+var (
+	SilenceKind_name = map[int32]string{
+		0: "SILENCE_KIND_UNSPECIFIED",
+		1: "SILENCE_KIND_SILENCE",
+		2: "SILENCE_KIND_MUTE",
+		3: "SILENCE_KIND_EXPECTED",
+	}
+	SilenceKind_value = map[string]int32{
+		"SILENCE_KIND_UNSPECIFIED": 0,
+		"SILENCE_KIND_SILENCE":     1,
+		"SILENCE_KIND_MUTE":        2,
+		"SILENCE_KIND_EXPECTED":    3,
+	}
+)
+
+func (x SilenceKind) Enum() *SilenceKind {
+	p := new(SilenceKind)
+	*p = x
+	return p
+}
+
+func (x SilenceKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SilenceKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_curfew_v1_alert_proto_enumTypes[4].Descriptor()
+}
+
+func (SilenceKind) Type() protoreflect.EnumType {
+	return &file_curfew_v1_alert_proto_enumTypes[4]
+}
+
+func (x SilenceKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SilenceKind.Descriptor instead.
+func (SilenceKind) EnumDescriptor() ([]byte, []int) {
+	return file_curfew_v1_alert_proto_rawDescGZIP(), []int{4}
+}
+
+// Alert is findings of one detection about one entity and one data class, as people see and handle them: the fold of its
+// steps. It is one for good: each time it is opened is an episode.
 type Alert struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Derived from the finding. Form: "<finding id>".
+	// Derived from the tenant, detection, entity and data class; the last part of its subject.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The tenant it is about.
+	// The tenant it is in.
 	Tenant string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	// What it shows.
+	// The finding it shows: the first of the most severe of this episode.
 	Finding *Finding `protobuf:"bytes,3,opt,name=finding,proto3" json:"finding,omitempty"`
 	// Where it stands.
-	State         AlertState `protobuf:"varint,4,opt,name=state,proto3,enum=curfew.v1.AlertState" json:"state,omitempty"`
+	State AlertState `protobuf:"varint,4,opt,name=state,proto3,enum=curfew.v1.AlertState" json:"state,omitempty"`
+	// Who or what it is about: a subject ("person:ida", "app:..."), or "grant:<id>" or "source:<name>" where no actor is.
+	Entity string `protobuf:"bytes,5,opt,name=entity,proto3" json:"entity,omitempty"`
+	// The most sensitive data class of the findings; "" where none is known.
+	DataClass string `protobuf:"bytes,6,opt,name=data_class,json=dataClass,proto3" json:"data_class,omitempty"`
+	// The highest of this episode's findings, or higher where somebody or something raised it.
+	Severity Severity `protobuf:"varint,7,opt,name=severity,proto3,enum=curfew.v1.Severity" json:"severity,omitempty"`
+	// How often it was opened, from 1.
+	Episode uint64 `protobuf:"varint,8,opt,name=episode,proto3" json:"episode,omitempty"`
+	// Findings of this episode.
+	Count uint64 `protobuf:"varint,9,opt,name=count,proto3" json:"count,omitempty"`
+	// When this episode began, by Curfew's clock.
+	Opened *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=opened,proto3" json:"opened,omitempty"`
+	// When the newest finding came, by Curfew's clock.
+	Newest *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=newest,proto3" json:"newest,omitempty"`
+	// Ids of the newest findings, the newest last.
+	Findings []string `protobuf:"bytes,12,rep,name=findings,proto3" json:"findings,omitempty"`
+	// Titles of the newest findings besides the one shown, the newest last.
+	Repeats []string `protobuf:"bytes,13,rep,name=repeats,proto3" json:"repeats,omitempty"`
+	// Grows with every change that people see.
+	Version uint64 `protobuf:"varint,14,opt,name=version,proto3" json:"version,omitempty"`
+	// The newest of what happened to it, in order.
+	Notes []*AlertNote `protobuf:"bytes,15,rep,name=notes,proto3" json:"notes,omitempty"`
+	// Where it goes: one for each receiver.
+	Deliveries []*AlertDelivery `protobuf:"bytes,16,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
+	// Who took it on: a subject.
+	Assignee string `protobuf:"bytes,17,opt,name=assignee,proto3" json:"assignee,omitempty"`
+	// When; absent while nobody did.
+	Acknowledged *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
+	// When it was resolved; absent while it is not.
+	Resolved *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=resolved,proto3" json:"resolved,omitempty"`
+	// What it was, in the words of who resolved it.
+	Resolution string `protobuf:"bytes,20,opt,name=resolution,proto3" json:"resolution,omitempty"`
+	// Who resolved it: a subject.
+	Resolver string `protobuf:"bytes,21,opt,name=resolver,proto3" json:"resolver,omitempty"`
+	// How often others were called as nobody took it on, in this episode.
+	Escalations uint32 `protobuf:"varint,22,opt,name=escalations,proto3" json:"escalations,omitempty"`
+	// When the next are called; absent = nobody is.
+	EscalateAt *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=escalate_at,json=escalateAt,proto3" json:"escalate_at,omitempty"`
+	// What the person it is about was asked; absent = nothing was.
+	Question *Question `protobuf:"bytes,24,opt,name=question,proto3" json:"question,omitempty"`
+	// Ids of the newest commands that were carried out on it.
+	Commands      []string `protobuf:"bytes,25,rep,name=commands,proto3" json:"commands,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -159,33 +434,665 @@ func (x *Alert) GetState() AlertState {
 	return AlertState_ALERT_STATE_UNSPECIFIED
 }
 
+func (x *Alert) GetEntity() string {
+	if x != nil {
+		return x.Entity
+	}
+	return ""
+}
+
+func (x *Alert) GetDataClass() string {
+	if x != nil {
+		return x.DataClass
+	}
+	return ""
+}
+
+func (x *Alert) GetSeverity() Severity {
+	if x != nil {
+		return x.Severity
+	}
+	return Severity_SEVERITY_UNSPECIFIED
+}
+
+func (x *Alert) GetEpisode() uint64 {
+	if x != nil {
+		return x.Episode
+	}
+	return 0
+}
+
+func (x *Alert) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Alert) GetOpened() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Opened
+	}
+	return nil
+}
+
+func (x *Alert) GetNewest() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Newest
+	}
+	return nil
+}
+
+func (x *Alert) GetFindings() []string {
+	if x != nil {
+		return x.Findings
+	}
+	return nil
+}
+
+func (x *Alert) GetRepeats() []string {
+	if x != nil {
+		return x.Repeats
+	}
+	return nil
+}
+
+func (x *Alert) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Alert) GetNotes() []*AlertNote {
+	if x != nil {
+		return x.Notes
+	}
+	return nil
+}
+
+func (x *Alert) GetDeliveries() []*AlertDelivery {
+	if x != nil {
+		return x.Deliveries
+	}
+	return nil
+}
+
+func (x *Alert) GetAssignee() string {
+	if x != nil {
+		return x.Assignee
+	}
+	return ""
+}
+
+func (x *Alert) GetAcknowledged() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Acknowledged
+	}
+	return nil
+}
+
+func (x *Alert) GetResolved() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Resolved
+	}
+	return nil
+}
+
+func (x *Alert) GetResolution() string {
+	if x != nil {
+		return x.Resolution
+	}
+	return ""
+}
+
+func (x *Alert) GetResolver() string {
+	if x != nil {
+		return x.Resolver
+	}
+	return ""
+}
+
+func (x *Alert) GetEscalations() uint32 {
+	if x != nil {
+		return x.Escalations
+	}
+	return 0
+}
+
+func (x *Alert) GetEscalateAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EscalateAt
+	}
+	return nil
+}
+
+func (x *Alert) GetQuestion() *Question {
+	if x != nil {
+		return x.Question
+	}
+	return nil
+}
+
+func (x *Alert) GetCommands() []string {
+	if x != nil {
+		return x.Commands
+	}
+	return nil
+}
+
+// AlertNote is something that happened to an alert, as people are told of it.
+type AlertNote struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// From 1, without gaps.
+	Number uint64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// When, by Curfew's clock.
+	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	// Who did it: a subject.
+	Author string `protobuf:"bytes,3,opt,name=author,proto3" json:"author,omitempty"`
+	// What, in a sentence.
+	Text string `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
+	// Whether everybody in the channel should see it, not only who follows the alert.
+	Loud          bool `protobuf:"varint,5,opt,name=loud,proto3" json:"loud,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AlertNote) Reset() {
+	*x = AlertNote{}
+	mi := &file_curfew_v1_alert_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AlertNote) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AlertNote) ProtoMessage() {}
+
+func (x *AlertNote) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_alert_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AlertNote.ProtoReflect.Descriptor instead.
+func (*AlertNote) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_alert_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *AlertNote) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *AlertNote) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *AlertNote) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *AlertNote) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *AlertNote) GetLoud() bool {
+	if x != nil {
+		return x.Loud
+	}
+	return false
+}
+
+// Question is what the person an alert is about was asked: was this you?
+type Question struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whom: a subject.
+	Person string `protobuf:"bytes,1,opt,name=person,proto3" json:"person,omitempty"`
+	// Who had it asked: a subject.
+	Author string `protobuf:"bytes,2,opt,name=author,proto3" json:"author,omitempty"`
+	// When, by Curfew's clock.
+	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
+	// What they said.
+	Answer QuestionAnswer `protobuf:"varint,4,opt,name=answer,proto3,enum=curfew.v1.QuestionAnswer" json:"answer,omitempty"`
+	// When they said it; absent while they have not.
+	Answered *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=answered,proto3" json:"answered,omitempty"`
+	// Whether it was handed to receivers.
+	Told          bool `protobuf:"varint,6,opt,name=told,proto3" json:"told,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Question) Reset() {
+	*x = Question{}
+	mi := &file_curfew_v1_alert_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Question) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Question) ProtoMessage() {}
+
+func (x *Question) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_alert_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Question.ProtoReflect.Descriptor instead.
+func (*Question) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_alert_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Question) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *Question) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *Question) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Question) GetAnswer() QuestionAnswer {
+	if x != nil {
+		return x.Answer
+	}
+	return QuestionAnswer_QUESTION_ANSWER_UNSPECIFIED
+}
+
+func (x *Question) GetAnswered() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Answered
+	}
+	return nil
+}
+
+func (x *Question) GetTold() bool {
+	if x != nil {
+		return x.Told
+	}
+	return false
+}
+
+// AlertDelivery is an alert's way to one receiver.
+type AlertDelivery struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The receiver's name in the configuration.
+	Receiver string `protobuf:"bytes,1,opt,name=receiver,proto3" json:"receiver,omitempty"`
+	// How far it is.
+	State DeliveryState `protobuf:"varint,2,opt,name=state,proto3,enum=curfew.v1.DeliveryState" json:"state,omitempty"`
+	// Why it goes there: the route's name, or what called for it.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Why it is kept back; absent where it is not.
+	Hold *Hold `protobuf:"bytes,4,opt,name=hold,proto3" json:"hold,omitempty"`
+	// The episode that it is about.
+	Episode uint64 `protobuf:"varint,5,opt,name=episode,proto3" json:"episode,omitempty"`
+	// Where its message stands, in the receiver's own words; "" = nowhere yet.
+	Ref string `protobuf:"bytes,6,opt,name=ref,proto3" json:"ref,omitempty"`
+	// Ids of the other alerts in that message.
+	With []string `protobuf:"bytes,7,rep,name=with,proto3" json:"with,omitempty"`
+	// What of the alert the receiver has; absent = nothing.
+	Has *Shown `protobuf:"bytes,8,opt,name=has,proto3" json:"has,omitempty"`
+	// What of it is being handed over; absent = nothing is.
+	Sending *Shown `protobuf:"bytes,9,opt,name=sending,proto3" json:"sending,omitempty"`
+	// Id of what is being handed over, by which it is found again.
+	Post string `protobuf:"bytes,11,opt,name=post,proto3" json:"post,omitempty"`
+	// When the newest try began.
+	Tried *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=tried,proto3" json:"tried,omitempty"`
+	// When the receiver took the newest; absent while it took none.
+	Sent *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=sent,proto3" json:"sent,omitempty"`
+	// Before when it is not tried again; absent = at any time.
+	NotBefore *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	// How often it was tried in vain since it last went well.
+	Tries uint32 `protobuf:"varint,15,opt,name=tries,proto3" json:"tries,omitempty"`
+	// What kept it from going well the last time; "" = nothing did.
+	Trouble string `protobuf:"bytes,16,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	// Whether its message names it only as one of many.
+	Summarised    bool `protobuf:"varint,17,opt,name=summarised,proto3" json:"summarised,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AlertDelivery) Reset() {
+	*x = AlertDelivery{}
+	mi := &file_curfew_v1_alert_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AlertDelivery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AlertDelivery) ProtoMessage() {}
+
+func (x *AlertDelivery) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_alert_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AlertDelivery.ProtoReflect.Descriptor instead.
+func (*AlertDelivery) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_alert_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *AlertDelivery) GetReceiver() string {
+	if x != nil {
+		return x.Receiver
+	}
+	return ""
+}
+
+func (x *AlertDelivery) GetState() DeliveryState {
+	if x != nil {
+		return x.State
+	}
+	return DeliveryState_DELIVERY_STATE_UNSPECIFIED
+}
+
+func (x *AlertDelivery) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *AlertDelivery) GetHold() *Hold {
+	if x != nil {
+		return x.Hold
+	}
+	return nil
+}
+
+func (x *AlertDelivery) GetEpisode() uint64 {
+	if x != nil {
+		return x.Episode
+	}
+	return 0
+}
+
+func (x *AlertDelivery) GetRef() string {
+	if x != nil {
+		return x.Ref
+	}
+	return ""
+}
+
+func (x *AlertDelivery) GetWith() []string {
+	if x != nil {
+		return x.With
+	}
+	return nil
+}
+
+func (x *AlertDelivery) GetHas() *Shown {
+	if x != nil {
+		return x.Has
+	}
+	return nil
+}
+
+func (x *AlertDelivery) GetSending() *Shown {
+	if x != nil {
+		return x.Sending
+	}
+	return nil
+}
+
+func (x *AlertDelivery) GetPost() string {
+	if x != nil {
+		return x.Post
+	}
+	return ""
+}
+
+func (x *AlertDelivery) GetTried() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Tried
+	}
+	return nil
+}
+
+func (x *AlertDelivery) GetSent() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Sent
+	}
+	return nil
+}
+
+func (x *AlertDelivery) GetNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotBefore
+	}
+	return nil
+}
+
+func (x *AlertDelivery) GetTries() uint32 {
+	if x != nil {
+		return x.Tries
+	}
+	return 0
+}
+
+func (x *AlertDelivery) GetTrouble() string {
+	if x != nil {
+		return x.Trouble
+	}
+	return ""
+}
+
+func (x *AlertDelivery) GetSummarised() bool {
+	if x != nil {
+		return x.Summarised
+	}
+	return false
+}
+
+// Shown is what of an alert a receiver has.
+type Shown struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Alert.version.
+	Version uint64 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	// Number of the newest note.
+	Note uint64 `protobuf:"varint,2,opt,name=note,proto3" json:"note,omitempty"`
+	// Alert.count.
+	Count         uint64 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Shown) Reset() {
+	*x = Shown{}
+	mi := &file_curfew_v1_alert_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Shown) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Shown) ProtoMessage() {}
+
+func (x *Shown) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_alert_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Shown.ProtoReflect.Descriptor instead.
+func (*Shown) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_alert_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Shown) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Shown) GetNote() uint64 {
+	if x != nil {
+		return x.Note
+	}
+	return 0
+}
+
+func (x *Shown) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+// Hold is why an alert is kept from a receiver.
+type Hold struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of what kind.
+	Kind HoldKind `protobuf:"varint,1,opt,name=kind,proto3,enum=curfew.v1.HoldKind" json:"kind,omitempty"`
+	// By what: the id of the silence or alert, the name of the source or window.
+	By string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	// In a sentence for a person.
+	Text string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	// When it ends by itself; absent = it does not.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Hold) Reset() {
+	*x = Hold{}
+	mi := &file_curfew_v1_alert_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Hold) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Hold) ProtoMessage() {}
+
+func (x *Hold) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_alert_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Hold.ProtoReflect.Descriptor instead.
+func (*Hold) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_alert_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Hold) GetKind() HoldKind {
+	if x != nil {
+		return x.Kind
+	}
+	return HoldKind_HOLD_KIND_UNSPECIFIED
+}
+
+func (x *Hold) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Hold) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Hold) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
 // AlertStep is one step in an alert's life: the unit on the ALERTS stream, appended with the expected last sequence of
 // the alert's subject.
 type AlertStep struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Format of the stored record; 1.
 	Format uint32 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
-	// The alert's id.
-	AlertId string `protobuf:"bytes,2,opt,name=alert_id,json=alertId,proto3" json:"alert_id,omitempty"`
-	// The tenant it is about.
-	Tenant string `protobuf:"bytes,3,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	// The state this step leads to.
-	State AlertState `protobuf:"varint,4,opt,name=state,proto3,enum=curfew.v1.AlertState" json:"state,omitempty"`
 	// When, by Curfew's clock.
 	Time *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=time,proto3" json:"time,omitempty"`
-	// The receiver concerned, if one is.
-	Receiver string `protobuf:"bytes,6,opt,name=receiver,proto3" json:"receiver,omitempty"`
-	// What is shown; in the first step only.
-	Finding *Finding `protobuf:"bytes,7,opt,name=finding,proto3" json:"finding,omitempty"`
 	// Why, where it is not plain.
-	Detail        string `protobuf:"bytes,8,opt,name=detail,proto3" json:"detail,omitempty"`
+	Detail string `protobuf:"bytes,8,opt,name=detail,proto3" json:"detail,omitempty"`
+	// The alert as this step leaves it.
+	Alert *Alert `protobuf:"bytes,9,opt,name=alert,proto3" json:"alert,omitempty"`
+	// Who took the step: a subject.
+	Author        string `protobuf:"bytes,10,opt,name=author,proto3" json:"author,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AlertStep) Reset() {
 	*x = AlertStep{}
-	mi := &file_curfew_v1_alert_proto_msgTypes[1]
+	mi := &file_curfew_v1_alert_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -197,7 +1104,7 @@ func (x *AlertStep) String() string {
 func (*AlertStep) ProtoMessage() {}
 
 func (x *AlertStep) ProtoReflect() protoreflect.Message {
-	mi := &file_curfew_v1_alert_proto_msgTypes[1]
+	mi := &file_curfew_v1_alert_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -210,7 +1117,7 @@ func (x *AlertStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AlertStep.ProtoReflect.Descriptor instead.
 func (*AlertStep) Descriptor() ([]byte, []int) {
-	return file_curfew_v1_alert_proto_rawDescGZIP(), []int{1}
+	return file_curfew_v1_alert_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AlertStep) GetFormat() uint32 {
@@ -220,44 +1127,9 @@ func (x *AlertStep) GetFormat() uint32 {
 	return 0
 }
 
-func (x *AlertStep) GetAlertId() string {
-	if x != nil {
-		return x.AlertId
-	}
-	return ""
-}
-
-func (x *AlertStep) GetTenant() string {
-	if x != nil {
-		return x.Tenant
-	}
-	return ""
-}
-
-func (x *AlertStep) GetState() AlertState {
-	if x != nil {
-		return x.State
-	}
-	return AlertState_ALERT_STATE_UNSPECIFIED
-}
-
 func (x *AlertStep) GetTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Time
-	}
-	return nil
-}
-
-func (x *AlertStep) GetReceiver() string {
-	if x != nil {
-		return x.Receiver
-	}
-	return ""
-}
-
-func (x *AlertStep) GetFinding() *Finding {
-	if x != nil {
-		return x.Finding
 	}
 	return nil
 }
@@ -269,32 +1141,630 @@ func (x *AlertStep) GetDetail() string {
 	return ""
 }
 
+func (x *AlertStep) GetAlert() *Alert {
+	if x != nil {
+		return x.Alert
+	}
+	return nil
+}
+
+func (x *AlertStep) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+// Silence keeps alerts from people for a time, and never for good: entity of record in the bucket "silences".
+type Silence struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Format of the stored record; 1.
+	Format uint32 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
+	// Its id, unlike any other.
+	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// The tenant it is in.
+	Tenant string `protobuf:"bytes,3,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Of what kind.
+	Kind SilenceKind `protobuf:"varint,4,opt,name=kind,proto3,enum=curfew.v1.SilenceKind" json:"kind,omitempty"`
+	// What it covers.
+	Match *SilenceMatch `protobuf:"bytes,5,opt,name=match,proto3" json:"match,omitempty"`
+	// Who made it: a subject.
+	Author string `protobuf:"bytes,6,opt,name=author,proto3" json:"author,omitempty"`
+	// Why.
+	Reason string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When it begins.
+	From *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=from,proto3" json:"from,omitempty"`
+	// When it ends: always set.
+	Until *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=until,proto3" json:"until,omitempty"`
+	// Who besides the author said yes, in order.
+	Approvals []*Approval `protobuf:"bytes,10,rep,name=approvals,proto3" json:"approvals,omitempty"`
+	// How many persons besides the author have to.
+	ApprovalsNeeded uint32 `protobuf:"varint,11,opt,name=approvals_needed,json=approvalsNeeded,proto3" json:"approvals_needed,omitempty"`
+	// When it was ended or refused before its time; absent while it was not.
+	Ended *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=ended,proto3" json:"ended,omitempty"`
+	// Who ended it: a subject.
+	Ender string `protobuf:"bytes,13,opt,name=ender,proto3" json:"ender,omitempty"`
+	// Whether people were told that it began, and that it ended.
+	BeginTold bool `protobuf:"varint,14,opt,name=begin_told,json=beginTold,proto3" json:"begin_told,omitempty"`
+	// See begin_told.
+	EndTold bool `protobuf:"varint,15,opt,name=end_told,json=endTold,proto3" json:"end_told,omitempty"`
+	// The row of the policy that would make it unnecessary, where one would.
+	Row string `protobuf:"bytes,16,opt,name=row,proto3" json:"row,omitempty"`
+	// The alert it was made from; "" where from none.
+	AlertId string `protobuf:"bytes,17,opt,name=alert_id,json=alertId,proto3" json:"alert_id,omitempty"`
+	// The receiver and the place there where it was asked for; "" where at none.
+	Receiver string `protobuf:"bytes,18,opt,name=receiver,proto3" json:"receiver,omitempty"`
+	// See receiver.
+	Ref           string `protobuf:"bytes,19,opt,name=ref,proto3" json:"ref,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Silence) Reset() {
+	*x = Silence{}
+	mi := &file_curfew_v1_alert_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Silence) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Silence) ProtoMessage() {}
+
+func (x *Silence) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_alert_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Silence.ProtoReflect.Descriptor instead.
+func (*Silence) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_alert_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Silence) GetFormat() uint32 {
+	if x != nil {
+		return x.Format
+	}
+	return 0
+}
+
+func (x *Silence) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Silence) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Silence) GetKind() SilenceKind {
+	if x != nil {
+		return x.Kind
+	}
+	return SilenceKind_SILENCE_KIND_UNSPECIFIED
+}
+
+func (x *Silence) GetMatch() *SilenceMatch {
+	if x != nil {
+		return x.Match
+	}
+	return nil
+}
+
+func (x *Silence) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *Silence) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Silence) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *Silence) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *Silence) GetApprovals() []*Approval {
+	if x != nil {
+		return x.Approvals
+	}
+	return nil
+}
+
+func (x *Silence) GetApprovalsNeeded() uint32 {
+	if x != nil {
+		return x.ApprovalsNeeded
+	}
+	return 0
+}
+
+func (x *Silence) GetEnded() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Ended
+	}
+	return nil
+}
+
+func (x *Silence) GetEnder() string {
+	if x != nil {
+		return x.Ender
+	}
+	return ""
+}
+
+func (x *Silence) GetBeginTold() bool {
+	if x != nil {
+		return x.BeginTold
+	}
+	return false
+}
+
+func (x *Silence) GetEndTold() bool {
+	if x != nil {
+		return x.EndTold
+	}
+	return false
+}
+
+func (x *Silence) GetRow() string {
+	if x != nil {
+		return x.Row
+	}
+	return ""
+}
+
+func (x *Silence) GetAlertId() string {
+	if x != nil {
+		return x.AlertId
+	}
+	return ""
+}
+
+func (x *Silence) GetReceiver() string {
+	if x != nil {
+		return x.Receiver
+	}
+	return ""
+}
+
+func (x *Silence) GetRef() string {
+	if x != nil {
+		return x.Ref
+	}
+	return ""
+}
+
+// SilenceMatch is which alerts a silence covers: those that fit all that is set. One without anything set covers none.
+type SilenceMatch struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One alert.
+	AlertId string `protobuf:"bytes,1,opt,name=alert_id,json=alertId,proto3" json:"alert_id,omitempty"`
+	// A detection.
+	Detection string `protobuf:"bytes,2,opt,name=detection,proto3" json:"detection,omitempty"`
+	// An entity.
+	Entity string `protobuf:"bytes,3,opt,name=entity,proto3" json:"entity,omitempty"`
+	// A data class.
+	DataClass string `protobuf:"bytes,4,opt,name=data_class,json=dataClass,proto3" json:"data_class,omitempty"`
+	// A source.
+	Source string `protobuf:"bytes,5,opt,name=source,proto3" json:"source,omitempty"`
+	// The highest severity that is covered; unspecified = any.
+	Severity      Severity `protobuf:"varint,6,opt,name=severity,proto3,enum=curfew.v1.Severity" json:"severity,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SilenceMatch) Reset() {
+	*x = SilenceMatch{}
+	mi := &file_curfew_v1_alert_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SilenceMatch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SilenceMatch) ProtoMessage() {}
+
+func (x *SilenceMatch) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_alert_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SilenceMatch.ProtoReflect.Descriptor instead.
+func (*SilenceMatch) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_alert_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SilenceMatch) GetAlertId() string {
+	if x != nil {
+		return x.AlertId
+	}
+	return ""
+}
+
+func (x *SilenceMatch) GetDetection() string {
+	if x != nil {
+		return x.Detection
+	}
+	return ""
+}
+
+func (x *SilenceMatch) GetEntity() string {
+	if x != nil {
+		return x.Entity
+	}
+	return ""
+}
+
+func (x *SilenceMatch) GetDataClass() string {
+	if x != nil {
+		return x.DataClass
+	}
+	return ""
+}
+
+func (x *SilenceMatch) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *SilenceMatch) GetSeverity() Severity {
+	if x != nil {
+		return x.Severity
+	}
+	return Severity_SEVERITY_UNSPECIFIED
+}
+
+// Post is one message to a receiver.
+type Post struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unlike any other: what the message is found again by.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// What it shows, as they stand, the most severe first: one, or up to 45; more where it is a summary.
+	Alerts []*Alert `protobuf:"bytes,2,rep,name=alerts,proto3" json:"alerts,omitempty"`
+	// Whether there are too many to show each: counts are shown, by what and whom.
+	Summary bool `protobuf:"varint,3,opt,name=summary,proto3" json:"summary,omitempty"`
+	// Whether it may have arrived before, where the receiver cannot say.
+	Repeated bool `protobuf:"varint,4,opt,name=repeated,proto3" json:"repeated,omitempty"`
+	// The receiver's name in the configuration.
+	Receiver      string `protobuf:"bytes,5,opt,name=receiver,proto3" json:"receiver,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Post) Reset() {
+	*x = Post{}
+	mi := &file_curfew_v1_alert_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Post) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Post) ProtoMessage() {}
+
+func (x *Post) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_alert_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Post.ProtoReflect.Descriptor instead.
+func (*Post) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_alert_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Post) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Post) GetAlerts() []*Alert {
+	if x != nil {
+		return x.Alerts
+	}
+	return nil
+}
+
+func (x *Post) GetSummary() bool {
+	if x != nil {
+		return x.Summary
+	}
+	return false
+}
+
+func (x *Post) GetRepeated() bool {
+	if x != nil {
+		return x.Repeated
+	}
+	return false
+}
+
+func (x *Post) GetReceiver() string {
+	if x != nil {
+		return x.Receiver
+	}
+	return ""
+}
+
+// Reply is what is said behind a message that a receiver has.
+type Reply struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unlike any other: what the reply is found again by.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Where the message stands, in the receiver's own words.
+	Ref string `protobuf:"bytes,2,opt,name=ref,proto3" json:"ref,omitempty"`
+	// What, each a line.
+	Lines []string `protobuf:"bytes,3,rep,name=lines,proto3" json:"lines,omitempty"`
+	// Whether everybody in the channel should see it.
+	Loud          bool `protobuf:"varint,4,opt,name=loud,proto3" json:"loud,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reply) Reset() {
+	*x = Reply{}
+	mi := &file_curfew_v1_alert_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reply) ProtoMessage() {}
+
+func (x *Reply) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_alert_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reply.ProtoReflect.Descriptor instead.
+func (*Reply) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_alert_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Reply) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Reply) GetRef() string {
+	if x != nil {
+		return x.Ref
+	}
+	return ""
+}
+
+func (x *Reply) GetLines() []string {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+func (x *Reply) GetLoud() bool {
+	if x != nil {
+		return x.Loud
+	}
+	return false
+}
+
 var File_curfew_v1_alert_proto protoreflect.FileDescriptor
 
 const file_curfew_v1_alert_proto_rawDesc = "" +
 	"\n" +
-	"\x15curfew/v1/alert.proto\x12\tcurfew.v1\x1a\x17curfew/v1/finding.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8a\x01\n" +
+	"\x15curfew/v1/alert.proto\x12\tcurfew.v1\x1a\x18curfew/v1/approval.proto\x1a\x17curfew/v1/finding.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\a\n" +
 	"\x05Alert\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12,\n" +
 	"\afinding\x18\x03 \x01(\v2\x12.curfew.v1.FindingR\afinding\x12+\n" +
-	"\x05state\x18\x04 \x01(\x0e2\x15.curfew.v1.AlertStateR\x05state\"\x95\x02\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x15.curfew.v1.AlertStateR\x05state\x12\x16\n" +
+	"\x06entity\x18\x05 \x01(\tR\x06entity\x12\x1d\n" +
+	"\n" +
+	"data_class\x18\x06 \x01(\tR\tdataClass\x12/\n" +
+	"\bseverity\x18\a \x01(\x0e2\x13.curfew.v1.SeverityR\bseverity\x12\x18\n" +
+	"\aepisode\x18\b \x01(\x04R\aepisode\x12\x14\n" +
+	"\x05count\x18\t \x01(\x04R\x05count\x122\n" +
+	"\x06opened\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x06opened\x122\n" +
+	"\x06newest\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x06newest\x12\x1a\n" +
+	"\bfindings\x18\f \x03(\tR\bfindings\x12\x18\n" +
+	"\arepeats\x18\r \x03(\tR\arepeats\x12\x18\n" +
+	"\aversion\x18\x0e \x01(\x04R\aversion\x12*\n" +
+	"\x05notes\x18\x0f \x03(\v2\x14.curfew.v1.AlertNoteR\x05notes\x128\n" +
+	"\n" +
+	"deliveries\x18\x10 \x03(\v2\x18.curfew.v1.AlertDeliveryR\n" +
+	"deliveries\x12\x1a\n" +
+	"\bassignee\x18\x11 \x01(\tR\bassignee\x12>\n" +
+	"\facknowledged\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\facknowledged\x126\n" +
+	"\bresolved\x18\x13 \x01(\v2\x1a.google.protobuf.TimestampR\bresolved\x12\x1e\n" +
+	"\n" +
+	"resolution\x18\x14 \x01(\tR\n" +
+	"resolution\x12\x1a\n" +
+	"\bresolver\x18\x15 \x01(\tR\bresolver\x12 \n" +
+	"\vescalations\x18\x16 \x01(\rR\vescalations\x12;\n" +
+	"\vescalate_at\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"escalateAt\x12/\n" +
+	"\bquestion\x18\x18 \x01(\v2\x13.curfew.v1.QuestionR\bquestion\x12\x1a\n" +
+	"\bcommands\x18\x19 \x03(\tR\bcommands\"\x93\x01\n" +
+	"\tAlertNote\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
+	"\x06author\x18\x03 \x01(\tR\x06author\x12\x12\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\x12\x12\n" +
+	"\x04loud\x18\x05 \x01(\bR\x04loud\"\xe9\x01\n" +
+	"\bQuestion\x12\x16\n" +
+	"\x06person\x18\x01 \x01(\tR\x06person\x12\x16\n" +
+	"\x06author\x18\x02 \x01(\tR\x06author\x12.\n" +
+	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x121\n" +
+	"\x06answer\x18\x04 \x01(\x0e2\x19.curfew.v1.QuestionAnswerR\x06answer\x126\n" +
+	"\banswered\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\banswered\x12\x12\n" +
+	"\x04told\x18\x06 \x01(\bR\x04told\"\xa9\x04\n" +
+	"\rAlertDelivery\x12\x1a\n" +
+	"\breceiver\x18\x01 \x01(\tR\breceiver\x12.\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x18.curfew.v1.DeliveryStateR\x05state\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12#\n" +
+	"\x04hold\x18\x04 \x01(\v2\x0f.curfew.v1.HoldR\x04hold\x12\x18\n" +
+	"\aepisode\x18\x05 \x01(\x04R\aepisode\x12\x10\n" +
+	"\x03ref\x18\x06 \x01(\tR\x03ref\x12\x12\n" +
+	"\x04with\x18\a \x03(\tR\x04with\x12\"\n" +
+	"\x03has\x18\b \x01(\v2\x10.curfew.v1.ShownR\x03has\x12*\n" +
+	"\asending\x18\t \x01(\v2\x10.curfew.v1.ShownR\asending\x12\x12\n" +
+	"\x04post\x18\v \x01(\tR\x04post\x120\n" +
+	"\x05tried\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x05tried\x12.\n" +
+	"\x04sent\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x04sent\x129\n" +
+	"\n" +
+	"not_before\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x12\x14\n" +
+	"\x05tries\x18\x0f \x01(\rR\x05tries\x12\x18\n" +
+	"\atrouble\x18\x10 \x01(\tR\atrouble\x12\x1e\n" +
+	"\n" +
+	"summarised\x18\x11 \x01(\bR\n" +
+	"summarised\"K\n" +
+	"\x05Shown\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x12\n" +
+	"\x04note\x18\x02 \x01(\x04R\x04note\x12\x14\n" +
+	"\x05count\x18\x03 \x01(\x04R\x05count\"\x85\x01\n" +
+	"\x04Hold\x12'\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x13.curfew.v1.HoldKindR\x04kind\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\x120\n" +
+	"\x05until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xe3\x01\n" +
 	"\tAlertStep\x12\x16\n" +
-	"\x06format\x18\x01 \x01(\rR\x06format\x12\x19\n" +
-	"\balert_id\x18\x02 \x01(\tR\aalertId\x12\x16\n" +
-	"\x06tenant\x18\x03 \x01(\tR\x06tenant\x12+\n" +
-	"\x05state\x18\x04 \x01(\x0e2\x15.curfew.v1.AlertStateR\x05state\x12.\n" +
-	"\x04time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1a\n" +
-	"\breceiver\x18\x06 \x01(\tR\breceiver\x12,\n" +
-	"\afinding\x18\a \x01(\v2\x12.curfew.v1.FindingR\afinding\x12\x16\n" +
-	"\x06detail\x18\b \x01(\tR\x06detail*\x8a\x01\n" +
+	"\x06format\x18\x01 \x01(\rR\x06format\x12.\n" +
+	"\x04time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
+	"\x06detail\x18\b \x01(\tR\x06detail\x12&\n" +
+	"\x05alert\x18\t \x01(\v2\x10.curfew.v1.AlertR\x05alert\x12\x16\n" +
+	"\x06author\x18\n" +
+	" \x01(\tR\x06authorJ\x04\b\x02\x10\x05J\x04\b\x06\x10\bR\balert_idR\x06tenantR\x05stateR\breceiverR\afinding\"\xf1\x04\n" +
+	"\aSilence\x12\x16\n" +
+	"\x06format\x18\x01 \x01(\rR\x06format\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x16\n" +
+	"\x06tenant\x18\x03 \x01(\tR\x06tenant\x12*\n" +
+	"\x04kind\x18\x04 \x01(\x0e2\x16.curfew.v1.SilenceKindR\x04kind\x12-\n" +
+	"\x05match\x18\x05 \x01(\v2\x17.curfew.v1.SilenceMatchR\x05match\x12\x16\n" +
+	"\x06author\x18\x06 \x01(\tR\x06author\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\x12.\n" +
+	"\x04from\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
+	"\x05until\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x121\n" +
+	"\tapprovals\x18\n" +
+	" \x03(\v2\x13.curfew.v1.ApprovalR\tapprovals\x12)\n" +
+	"\x10approvals_needed\x18\v \x01(\rR\x0fapprovalsNeeded\x120\n" +
+	"\x05ended\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\x12\x14\n" +
+	"\x05ender\x18\r \x01(\tR\x05ender\x12\x1d\n" +
+	"\n" +
+	"begin_told\x18\x0e \x01(\bR\tbeginTold\x12\x19\n" +
+	"\bend_told\x18\x0f \x01(\bR\aendTold\x12\x10\n" +
+	"\x03row\x18\x10 \x01(\tR\x03row\x12\x19\n" +
+	"\balert_id\x18\x11 \x01(\tR\aalertId\x12\x1a\n" +
+	"\breceiver\x18\x12 \x01(\tR\breceiver\x12\x10\n" +
+	"\x03ref\x18\x13 \x01(\tR\x03ref\"\xc7\x01\n" +
+	"\fSilenceMatch\x12\x19\n" +
+	"\balert_id\x18\x01 \x01(\tR\aalertId\x12\x1c\n" +
+	"\tdetection\x18\x02 \x01(\tR\tdetection\x12\x16\n" +
+	"\x06entity\x18\x03 \x01(\tR\x06entity\x12\x1d\n" +
+	"\n" +
+	"data_class\x18\x04 \x01(\tR\tdataClass\x12\x16\n" +
+	"\x06source\x18\x05 \x01(\tR\x06source\x12/\n" +
+	"\bseverity\x18\x06 \x01(\x0e2\x13.curfew.v1.SeverityR\bseverity\"\x92\x01\n" +
+	"\x04Post\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12(\n" +
+	"\x06alerts\x18\x02 \x03(\v2\x10.curfew.v1.AlertR\x06alerts\x12\x18\n" +
+	"\asummary\x18\x03 \x01(\bR\asummary\x12\x1a\n" +
+	"\brepeated\x18\x04 \x01(\bR\brepeated\x12\x1a\n" +
+	"\breceiver\x18\x05 \x01(\tR\breceiver\"S\n" +
+	"\x05Reply\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
+	"\x03ref\x18\x02 \x01(\tR\x03ref\x12\x14\n" +
+	"\x05lines\x18\x03 \x03(\tR\x05lines\x12\x12\n" +
+	"\x04loud\x18\x04 \x01(\bR\x04loud*\xbc\x01\n" +
 	"\n" +
 	"AlertState\x12\x1b\n" +
 	"\x17ALERT_STATE_UNSPECIFIED\x10\x00\x12\x14\n" +
-	"\x10ALERT_STATE_OPEN\x10\x01\x12\x17\n" +
-	"\x13ALERT_STATE_SENDING\x10\x02\x12\x14\n" +
-	"\x10ALERT_STATE_SENT\x10\x03\x12\x1a\n" +
-	"\x16ALERT_STATE_SUPPRESSED\x10\x04B5Z3github.com/curfewhq/curfew/proto/curfew/v1;curfewv1b\x06proto3"
+	"\x10ALERT_STATE_OPEN\x10\x01\x12\x1c\n" +
+	"\x18ALERT_STATE_ACKNOWLEDGED\x10\x05\x12\x18\n" +
+	"\x14ALERT_STATE_RESOLVED\x10\x06\"\x04\b\x02\x10\x04*\x13ALERT_STATE_SENDING*\x10ALERT_STATE_SENT*\x16ALERT_STATE_SUPPRESSED*e\n" +
+	"\x0eQuestionAnswer\x12\x1f\n" +
+	"\x1bQUESTION_ANSWER_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12QUESTION_ANSWER_ME\x10\x01\x12\x1a\n" +
+	"\x16QUESTION_ANSWER_NOT_ME\x10\x02*\x99\x01\n" +
+	"\rDeliveryState\x12\x1e\n" +
+	"\x1aDELIVERY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16DELIVERY_STATE_WAITING\x10\x01\x12\x1a\n" +
+	"\x16DELIVERY_STATE_SENDING\x10\x02\x12\x17\n" +
+	"\x13DELIVERY_STATE_SENT\x10\x03\x12\x17\n" +
+	"\x13DELIVERY_STATE_HELD\x10\x04*\xa2\x01\n" +
+	"\bHoldKind\x12\x19\n" +
+	"\x15HOLD_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11HOLD_KIND_OBSERVE\x10\x01\x12\x15\n" +
+	"\x11HOLD_KIND_SILENCE\x10\x02\x12\x17\n" +
+	"\x13HOLD_KIND_INHIBITED\x10\x03\x12\x19\n" +
+	"\x15HOLD_KIND_MAINTENANCE\x10\x04\x12\x19\n" +
+	"\x15HOLD_KIND_NO_RECEIVER\x10\x05*w\n" +
+	"\vSilenceKind\x12\x1c\n" +
+	"\x18SILENCE_KIND_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14SILENCE_KIND_SILENCE\x10\x01\x12\x15\n" +
+	"\x11SILENCE_KIND_MUTE\x10\x02\x12\x19\n" +
+	"\x15SILENCE_KIND_EXPECTED\x10\x03B5Z3github.com/curfewhq/curfew/proto/curfew/v1;curfewv1b\x06proto3"
 
 var (
 	file_curfew_v1_alert_proto_rawDescOnce sync.Once
@@ -308,26 +1778,70 @@ func file_curfew_v1_alert_proto_rawDescGZIP() []byte {
 	return file_curfew_v1_alert_proto_rawDescData
 }
 
-var file_curfew_v1_alert_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_curfew_v1_alert_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_curfew_v1_alert_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_curfew_v1_alert_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_curfew_v1_alert_proto_goTypes = []any{
 	(AlertState)(0),               // 0: curfew.v1.AlertState
-	(*Alert)(nil),                 // 1: curfew.v1.Alert
-	(*AlertStep)(nil),             // 2: curfew.v1.AlertStep
-	(*Finding)(nil),               // 3: curfew.v1.Finding
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(QuestionAnswer)(0),           // 1: curfew.v1.QuestionAnswer
+	(DeliveryState)(0),            // 2: curfew.v1.DeliveryState
+	(HoldKind)(0),                 // 3: curfew.v1.HoldKind
+	(SilenceKind)(0),              // 4: curfew.v1.SilenceKind
+	(*Alert)(nil),                 // 5: curfew.v1.Alert
+	(*AlertNote)(nil),             // 6: curfew.v1.AlertNote
+	(*Question)(nil),              // 7: curfew.v1.Question
+	(*AlertDelivery)(nil),         // 8: curfew.v1.AlertDelivery
+	(*Shown)(nil),                 // 9: curfew.v1.Shown
+	(*Hold)(nil),                  // 10: curfew.v1.Hold
+	(*AlertStep)(nil),             // 11: curfew.v1.AlertStep
+	(*Silence)(nil),               // 12: curfew.v1.Silence
+	(*SilenceMatch)(nil),          // 13: curfew.v1.SilenceMatch
+	(*Post)(nil),                  // 14: curfew.v1.Post
+	(*Reply)(nil),                 // 15: curfew.v1.Reply
+	(*Finding)(nil),               // 16: curfew.v1.Finding
+	(Severity)(0),                 // 17: curfew.v1.Severity
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(*Approval)(nil),              // 19: curfew.v1.Approval
 }
 var file_curfew_v1_alert_proto_depIdxs = []int32{
-	3, // 0: curfew.v1.Alert.finding:type_name -> curfew.v1.Finding
-	0, // 1: curfew.v1.Alert.state:type_name -> curfew.v1.AlertState
-	0, // 2: curfew.v1.AlertStep.state:type_name -> curfew.v1.AlertState
-	4, // 3: curfew.v1.AlertStep.time:type_name -> google.protobuf.Timestamp
-	3, // 4: curfew.v1.AlertStep.finding:type_name -> curfew.v1.Finding
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	16, // 0: curfew.v1.Alert.finding:type_name -> curfew.v1.Finding
+	0,  // 1: curfew.v1.Alert.state:type_name -> curfew.v1.AlertState
+	17, // 2: curfew.v1.Alert.severity:type_name -> curfew.v1.Severity
+	18, // 3: curfew.v1.Alert.opened:type_name -> google.protobuf.Timestamp
+	18, // 4: curfew.v1.Alert.newest:type_name -> google.protobuf.Timestamp
+	6,  // 5: curfew.v1.Alert.notes:type_name -> curfew.v1.AlertNote
+	8,  // 6: curfew.v1.Alert.deliveries:type_name -> curfew.v1.AlertDelivery
+	18, // 7: curfew.v1.Alert.acknowledged:type_name -> google.protobuf.Timestamp
+	18, // 8: curfew.v1.Alert.resolved:type_name -> google.protobuf.Timestamp
+	18, // 9: curfew.v1.Alert.escalate_at:type_name -> google.protobuf.Timestamp
+	7,  // 10: curfew.v1.Alert.question:type_name -> curfew.v1.Question
+	18, // 11: curfew.v1.AlertNote.time:type_name -> google.protobuf.Timestamp
+	18, // 12: curfew.v1.Question.time:type_name -> google.protobuf.Timestamp
+	1,  // 13: curfew.v1.Question.answer:type_name -> curfew.v1.QuestionAnswer
+	18, // 14: curfew.v1.Question.answered:type_name -> google.protobuf.Timestamp
+	2,  // 15: curfew.v1.AlertDelivery.state:type_name -> curfew.v1.DeliveryState
+	10, // 16: curfew.v1.AlertDelivery.hold:type_name -> curfew.v1.Hold
+	9,  // 17: curfew.v1.AlertDelivery.has:type_name -> curfew.v1.Shown
+	9,  // 18: curfew.v1.AlertDelivery.sending:type_name -> curfew.v1.Shown
+	18, // 19: curfew.v1.AlertDelivery.tried:type_name -> google.protobuf.Timestamp
+	18, // 20: curfew.v1.AlertDelivery.sent:type_name -> google.protobuf.Timestamp
+	18, // 21: curfew.v1.AlertDelivery.not_before:type_name -> google.protobuf.Timestamp
+	3,  // 22: curfew.v1.Hold.kind:type_name -> curfew.v1.HoldKind
+	18, // 23: curfew.v1.Hold.until:type_name -> google.protobuf.Timestamp
+	18, // 24: curfew.v1.AlertStep.time:type_name -> google.protobuf.Timestamp
+	5,  // 25: curfew.v1.AlertStep.alert:type_name -> curfew.v1.Alert
+	4,  // 26: curfew.v1.Silence.kind:type_name -> curfew.v1.SilenceKind
+	13, // 27: curfew.v1.Silence.match:type_name -> curfew.v1.SilenceMatch
+	18, // 28: curfew.v1.Silence.from:type_name -> google.protobuf.Timestamp
+	18, // 29: curfew.v1.Silence.until:type_name -> google.protobuf.Timestamp
+	19, // 30: curfew.v1.Silence.approvals:type_name -> curfew.v1.Approval
+	18, // 31: curfew.v1.Silence.ended:type_name -> google.protobuf.Timestamp
+	17, // 32: curfew.v1.SilenceMatch.severity:type_name -> curfew.v1.Severity
+	5,  // 33: curfew.v1.Post.alerts:type_name -> curfew.v1.Alert
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_curfew_v1_alert_proto_init() }
@@ -335,14 +1849,15 @@ func file_curfew_v1_alert_proto_init() {
 	if File_curfew_v1_alert_proto != nil {
 		return
 	}
+	file_curfew_v1_approval_proto_init()
 	file_curfew_v1_finding_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_curfew_v1_alert_proto_rawDesc), len(file_curfew_v1_alert_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   2,
+			NumEnums:      5,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

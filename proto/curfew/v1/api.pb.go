@@ -3836,11 +3836,873 @@ func (x *EndTokenResponse) GetToken() *Token {
 	return nil
 }
 
+// ListAlertsRequest asks for alerts. Absent filters match everything.
+type ListAlertsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only in this state; unspecified = all but resolved ones.
+	State AlertState `protobuf:"varint,1,opt,name=state,proto3,enum=curfew.v1.AlertState" json:"state,omitempty"`
+	// Resolved ones as well.
+	Resolved bool `protobuf:"varint,2,opt,name=resolved,proto3" json:"resolved,omitempty"`
+	// Lowest severity.
+	Severity Severity `protobuf:"varint,3,opt,name=severity,proto3,enum=curfew.v1.Severity" json:"severity,omitempty"`
+	// The detection's id.
+	Detection string `protobuf:"bytes,4,opt,name=detection,proto3" json:"detection,omitempty"`
+	// Whom or what it is about: a subject, or a person's bare id.
+	Entity string `protobuf:"bytes,5,opt,name=entity,proto3" json:"entity,omitempty"`
+	// The source of its finding's event.
+	Source string `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
+	// Only those that some receiver does not have: kept back, or not taken yet.
+	Undelivered   bool `protobuf:"varint,7,opt,name=undelivered,proto3" json:"undelivered,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAlertsRequest) Reset() {
+	*x = ListAlertsRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAlertsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAlertsRequest) ProtoMessage() {}
+
+func (x *ListAlertsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAlertsRequest.ProtoReflect.Descriptor instead.
+func (*ListAlertsRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *ListAlertsRequest) GetState() AlertState {
+	if x != nil {
+		return x.State
+	}
+	return AlertState_ALERT_STATE_UNSPECIFIED
+}
+
+func (x *ListAlertsRequest) GetResolved() bool {
+	if x != nil {
+		return x.Resolved
+	}
+	return false
+}
+
+func (x *ListAlertsRequest) GetSeverity() Severity {
+	if x != nil {
+		return x.Severity
+	}
+	return Severity_SEVERITY_UNSPECIFIED
+}
+
+func (x *ListAlertsRequest) GetDetection() string {
+	if x != nil {
+		return x.Detection
+	}
+	return ""
+}
+
+func (x *ListAlertsRequest) GetEntity() string {
+	if x != nil {
+		return x.Entity
+	}
+	return ""
+}
+
+func (x *ListAlertsRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ListAlertsRequest) GetUndelivered() bool {
+	if x != nil {
+		return x.Undelivered
+	}
+	return false
+}
+
+// ListAlertsResponse is the alerts.
+type ListAlertsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The most severe first, and of those the newest.
+	Alerts        []*Alert `protobuf:"bytes,1,rep,name=alerts,proto3" json:"alerts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAlertsResponse) Reset() {
+	*x = ListAlertsResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAlertsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAlertsResponse) ProtoMessage() {}
+
+func (x *ListAlertsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAlertsResponse.ProtoReflect.Descriptor instead.
+func (*ListAlertsResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *ListAlertsResponse) GetAlerts() []*Alert {
+	if x != nil {
+		return x.Alerts
+	}
+	return nil
+}
+
+// GetAlertRequest names one.
+type GetAlertRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The alert, or the beginning of its id as far as no other begins so, at least eight characters.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAlertRequest) Reset() {
+	*x = GetAlertRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAlertRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAlertRequest) ProtoMessage() {}
+
+func (x *GetAlertRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAlertRequest.ProtoReflect.Descriptor instead.
+func (*GetAlertRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *GetAlertRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// GetAlertResponse is that one.
+type GetAlertResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it stands.
+	Alert *Alert `protobuf:"bytes,1,opt,name=alert,proto3" json:"alert,omitempty"`
+	// Its life, oldest first. Steps say who did what when; the alert in each is left out.
+	Steps         []*AlertStep `protobuf:"bytes,2,rep,name=steps,proto3" json:"steps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAlertResponse) Reset() {
+	*x = GetAlertResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAlertResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAlertResponse) ProtoMessage() {}
+
+func (x *GetAlertResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAlertResponse.ProtoReflect.Descriptor instead.
+func (*GetAlertResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *GetAlertResponse) GetAlert() *Alert {
+	if x != nil {
+		return x.Alert
+	}
+	return nil
+}
+
+func (x *GetAlertResponse) GetSteps() []*AlertStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+// AcknowledgeAlertRequest names one.
+type AcknowledgeAlertRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in GetAlertRequest.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcknowledgeAlertRequest) Reset() {
+	*x = AcknowledgeAlertRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcknowledgeAlertRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcknowledgeAlertRequest) ProtoMessage() {}
+
+func (x *AcknowledgeAlertRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcknowledgeAlertRequest.ProtoReflect.Descriptor instead.
+func (*AcknowledgeAlertRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *AcknowledgeAlertRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// AcknowledgeAlertResponse is the alert thereafter.
+type AcknowledgeAlertResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it stands.
+	Alert         *Alert `protobuf:"bytes,1,opt,name=alert,proto3" json:"alert,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcknowledgeAlertResponse) Reset() {
+	*x = AcknowledgeAlertResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcknowledgeAlertResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcknowledgeAlertResponse) ProtoMessage() {}
+
+func (x *AcknowledgeAlertResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcknowledgeAlertResponse.ProtoReflect.Descriptor instead.
+func (*AcknowledgeAlertResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *AcknowledgeAlertResponse) GetAlert() *Alert {
+	if x != nil {
+		return x.Alert
+	}
+	return nil
+}
+
+// ResolveAlertRequest names one, and says what it was.
+type ResolveAlertRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in GetAlertRequest.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// What it was.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveAlertRequest) Reset() {
+	*x = ResolveAlertRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveAlertRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveAlertRequest) ProtoMessage() {}
+
+func (x *ResolveAlertRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveAlertRequest.ProtoReflect.Descriptor instead.
+func (*ResolveAlertRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *ResolveAlertRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ResolveAlertRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ResolveAlertResponse is the alert thereafter.
+type ResolveAlertResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it stands.
+	Alert         *Alert `protobuf:"bytes,1,opt,name=alert,proto3" json:"alert,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveAlertResponse) Reset() {
+	*x = ResolveAlertResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveAlertResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveAlertResponse) ProtoMessage() {}
+
+func (x *ResolveAlertResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveAlertResponse.ProtoReflect.Descriptor instead.
+func (*ResolveAlertResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *ResolveAlertResponse) GetAlert() *Alert {
+	if x != nil {
+		return x.Alert
+	}
+	return nil
+}
+
+// CreateSilenceRequest is a silence to be.
+type CreateSilenceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it covers; something has to be set.
+	Match *SilenceMatch `protobuf:"bytes,1,opt,name=match,proto3" json:"match,omitempty"`
+	// Why.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When it begins; absent = now.
+	From *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	// When it ends.
+	Until *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=until,proto3" json:"until,omitempty"`
+	// Instead of until: how long it lasts.
+	Duration *durationpb.Duration `protobuf:"bytes,5,opt,name=duration,proto3" json:"duration,omitempty"`
+	// Of what kind; unspecified = a silence.
+	Kind          SilenceKind `protobuf:"varint,6,opt,name=kind,proto3,enum=curfew.v1.SilenceKind" json:"kind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateSilenceRequest) Reset() {
+	*x = CreateSilenceRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateSilenceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateSilenceRequest) ProtoMessage() {}
+
+func (x *CreateSilenceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateSilenceRequest.ProtoReflect.Descriptor instead.
+func (*CreateSilenceRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *CreateSilenceRequest) GetMatch() *SilenceMatch {
+	if x != nil {
+		return x.Match
+	}
+	return nil
+}
+
+func (x *CreateSilenceRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *CreateSilenceRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *CreateSilenceRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *CreateSilenceRequest) GetDuration() *durationpb.Duration {
+	if x != nil {
+		return x.Duration
+	}
+	return nil
+}
+
+func (x *CreateSilenceRequest) GetKind() SilenceKind {
+	if x != nil {
+		return x.Kind
+	}
+	return SilenceKind_SILENCE_KIND_UNSPECIFIED
+}
+
+// CreateSilenceResponse is the silence.
+type CreateSilenceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it stands.
+	Silence       *Silence `protobuf:"bytes,1,opt,name=silence,proto3" json:"silence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateSilenceResponse) Reset() {
+	*x = CreateSilenceResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateSilenceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateSilenceResponse) ProtoMessage() {}
+
+func (x *CreateSilenceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateSilenceResponse.ProtoReflect.Descriptor instead.
+func (*CreateSilenceResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *CreateSilenceResponse) GetSilence() *Silence {
+	if x != nil {
+		return x.Silence
+	}
+	return nil
+}
+
+// ListSilencesRequest asks for silences.
+type ListSilencesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Those that are over as well.
+	Ended         bool `protobuf:"varint,1,opt,name=ended,proto3" json:"ended,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSilencesRequest) Reset() {
+	*x = ListSilencesRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSilencesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSilencesRequest) ProtoMessage() {}
+
+func (x *ListSilencesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSilencesRequest.ProtoReflect.Descriptor instead.
+func (*ListSilencesRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *ListSilencesRequest) GetEnded() bool {
+	if x != nil {
+		return x.Ended
+	}
+	return false
+}
+
+// ListSilencesResponse is the silences.
+type ListSilencesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first to end first.
+	Silences      []*Silence `protobuf:"bytes,1,rep,name=silences,proto3" json:"silences,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSilencesResponse) Reset() {
+	*x = ListSilencesResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSilencesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSilencesResponse) ProtoMessage() {}
+
+func (x *ListSilencesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSilencesResponse.ProtoReflect.Descriptor instead.
+func (*ListSilencesResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *ListSilencesResponse) GetSilences() []*Silence {
+	if x != nil {
+		return x.Silences
+	}
+	return nil
+}
+
+// ApproveSilenceRequest names one.
+type ApproveSilenceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// What is said to it.
+	Comment       string `protobuf:"bytes,2,opt,name=comment,proto3" json:"comment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApproveSilenceRequest) Reset() {
+	*x = ApproveSilenceRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[70]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApproveSilenceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApproveSilenceRequest) ProtoMessage() {}
+
+func (x *ApproveSilenceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[70]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApproveSilenceRequest.ProtoReflect.Descriptor instead.
+func (*ApproveSilenceRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{70}
+}
+
+func (x *ApproveSilenceRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ApproveSilenceRequest) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+// ApproveSilenceResponse is the silence thereafter.
+type ApproveSilenceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it stands.
+	Silence       *Silence `protobuf:"bytes,1,opt,name=silence,proto3" json:"silence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApproveSilenceResponse) Reset() {
+	*x = ApproveSilenceResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[71]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApproveSilenceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApproveSilenceResponse) ProtoMessage() {}
+
+func (x *ApproveSilenceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[71]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApproveSilenceResponse.ProtoReflect.Descriptor instead.
+func (*ApproveSilenceResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{71}
+}
+
+func (x *ApproveSilenceResponse) GetSilence() *Silence {
+	if x != nil {
+		return x.Silence
+	}
+	return nil
+}
+
+// EndSilenceRequest names one.
+type EndSilenceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndSilenceRequest) Reset() {
+	*x = EndSilenceRequest{}
+	mi := &file_curfew_v1_api_proto_msgTypes[72]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndSilenceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndSilenceRequest) ProtoMessage() {}
+
+func (x *EndSilenceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[72]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndSilenceRequest.ProtoReflect.Descriptor instead.
+func (*EndSilenceRequest) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{72}
+}
+
+func (x *EndSilenceRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// EndSilenceResponse is the silence thereafter.
+type EndSilenceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it stands.
+	Silence       *Silence `protobuf:"bytes,1,opt,name=silence,proto3" json:"silence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndSilenceResponse) Reset() {
+	*x = EndSilenceResponse{}
+	mi := &file_curfew_v1_api_proto_msgTypes[73]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndSilenceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndSilenceResponse) ProtoMessage() {}
+
+func (x *EndSilenceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_api_proto_msgTypes[73]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndSilenceResponse.ProtoReflect.Descriptor instead.
+func (*EndSilenceResponse) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_api_proto_rawDescGZIP(), []int{73}
+}
+
+func (x *EndSilenceResponse) GetSilence() *Silence {
+	if x != nil {
+		return x.Silence
+	}
+	return nil
+}
+
 var File_curfew_v1_api_proto protoreflect.FileDescriptor
 
 const file_curfew_v1_api_proto_rawDesc = "" +
 	"\n" +
-	"\x13curfew/v1/api.proto\x12\tcurfew.v1\x1a\x18curfew/v1/decision.proto\x1a\x15curfew/v1/event.proto\x1a\x17curfew/v1/finding.proto\x1a\x15curfew/v1/grant.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9d\x02\n" +
+	"\x13curfew/v1/api.proto\x12\tcurfew.v1\x1a\x15curfew/v1/alert.proto\x1a\x18curfew/v1/decision.proto\x1a\x15curfew/v1/event.proto\x1a\x17curfew/v1/finding.proto\x1a\x15curfew/v1/grant.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9d\x02\n" +
 	"\x15QueryDecisionsRequest\x12.\n" +
 	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
@@ -4088,7 +4950,53 @@ const file_curfew_v1_api_proto_rawDesc = "" +
 	"\x0fEndTokenRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\":\n" +
 	"\x10EndTokenResponse\x12&\n" +
-	"\x05token\x18\x01 \x01(\v2\x10.curfew.v1.TokenR\x05token*H\n" +
+	"\x05token\x18\x01 \x01(\v2\x10.curfew.v1.TokenR\x05token\"\xfd\x01\n" +
+	"\x11ListAlertsRequest\x12+\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x15.curfew.v1.AlertStateR\x05state\x12\x1a\n" +
+	"\bresolved\x18\x02 \x01(\bR\bresolved\x12/\n" +
+	"\bseverity\x18\x03 \x01(\x0e2\x13.curfew.v1.SeverityR\bseverity\x12\x1c\n" +
+	"\tdetection\x18\x04 \x01(\tR\tdetection\x12\x16\n" +
+	"\x06entity\x18\x05 \x01(\tR\x06entity\x12\x16\n" +
+	"\x06source\x18\x06 \x01(\tR\x06source\x12 \n" +
+	"\vundelivered\x18\a \x01(\bR\vundelivered\">\n" +
+	"\x12ListAlertsResponse\x12(\n" +
+	"\x06alerts\x18\x01 \x03(\v2\x10.curfew.v1.AlertR\x06alerts\"!\n" +
+	"\x0fGetAlertRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"f\n" +
+	"\x10GetAlertResponse\x12&\n" +
+	"\x05alert\x18\x01 \x01(\v2\x10.curfew.v1.AlertR\x05alert\x12*\n" +
+	"\x05steps\x18\x02 \x03(\v2\x14.curfew.v1.AlertStepR\x05steps\")\n" +
+	"\x17AcknowledgeAlertRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"B\n" +
+	"\x18AcknowledgeAlertResponse\x12&\n" +
+	"\x05alert\x18\x01 \x01(\v2\x10.curfew.v1.AlertR\x05alert\"=\n" +
+	"\x13ResolveAlertRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\">\n" +
+	"\x14ResolveAlertResponse\x12&\n" +
+	"\x05alert\x18\x01 \x01(\v2\x10.curfew.v1.AlertR\x05alert\"\xa2\x02\n" +
+	"\x14CreateSilenceRequest\x12-\n" +
+	"\x05match\x18\x01 \x01(\v2\x17.curfew.v1.SilenceMatchR\x05match\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12.\n" +
+	"\x04from\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
+	"\x05until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x125\n" +
+	"\bduration\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12*\n" +
+	"\x04kind\x18\x06 \x01(\x0e2\x16.curfew.v1.SilenceKindR\x04kind\"E\n" +
+	"\x15CreateSilenceResponse\x12,\n" +
+	"\asilence\x18\x01 \x01(\v2\x12.curfew.v1.SilenceR\asilence\"+\n" +
+	"\x13ListSilencesRequest\x12\x14\n" +
+	"\x05ended\x18\x01 \x01(\bR\x05ended\"F\n" +
+	"\x14ListSilencesResponse\x12.\n" +
+	"\bsilences\x18\x01 \x03(\v2\x12.curfew.v1.SilenceR\bsilences\"A\n" +
+	"\x15ApproveSilenceRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\acomment\x18\x02 \x01(\tR\acomment\"F\n" +
+	"\x16ApproveSilenceResponse\x12,\n" +
+	"\asilence\x18\x01 \x01(\v2\x12.curfew.v1.SilenceR\asilence\"#\n" +
+	"\x11EndSilenceRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"B\n" +
+	"\x12EndSilenceResponse\x12,\n" +
+	"\asilence\x18\x01 \x01(\v2\x12.curfew.v1.SilenceR\asilence*H\n" +
 	"\aPurpose\x12\x17\n" +
 	"\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fPURPOSE_READ\x10\x01\x12\x12\n" +
@@ -4124,7 +5032,19 @@ const file_curfew_v1_api_proto_rawDesc = "" +
 	"\vCreateToken\x12\x1d.curfew.v1.CreateTokenRequest\x1a\x1e.curfew.v1.CreateTokenResponse\x12I\n" +
 	"\n" +
 	"ListTokens\x12\x1c.curfew.v1.ListTokensRequest\x1a\x1d.curfew.v1.ListTokensResponse\x12C\n" +
-	"\bEndToken\x12\x1a.curfew.v1.EndTokenRequest\x1a\x1b.curfew.v1.EndTokenResponseB5Z3github.com/curfewhq/curfew/proto/curfew/v1;curfewv1b\x06proto3"
+	"\bEndToken\x12\x1a.curfew.v1.EndTokenRequest\x1a\x1b.curfew.v1.EndTokenResponse2\xcc\x02\n" +
+	"\fAlertService\x12I\n" +
+	"\n" +
+	"ListAlerts\x12\x1c.curfew.v1.ListAlertsRequest\x1a\x1d.curfew.v1.ListAlertsResponse\x12C\n" +
+	"\bGetAlert\x12\x1a.curfew.v1.GetAlertRequest\x1a\x1b.curfew.v1.GetAlertResponse\x12[\n" +
+	"\x10AcknowledgeAlert\x12\".curfew.v1.AcknowledgeAlertRequest\x1a#.curfew.v1.AcknowledgeAlertResponse\x12O\n" +
+	"\fResolveAlert\x12\x1e.curfew.v1.ResolveAlertRequest\x1a\x1f.curfew.v1.ResolveAlertResponse2\xd7\x02\n" +
+	"\x0eSilenceService\x12R\n" +
+	"\rCreateSilence\x12\x1f.curfew.v1.CreateSilenceRequest\x1a .curfew.v1.CreateSilenceResponse\x12O\n" +
+	"\fListSilences\x12\x1e.curfew.v1.ListSilencesRequest\x1a\x1f.curfew.v1.ListSilencesResponse\x12U\n" +
+	"\x0eApproveSilence\x12 .curfew.v1.ApproveSilenceRequest\x1a!.curfew.v1.ApproveSilenceResponse\x12I\n" +
+	"\n" +
+	"EndSilence\x12\x1c.curfew.v1.EndSilenceRequest\x1a\x1d.curfew.v1.EndSilenceResponseB5Z3github.com/curfewhq/curfew/proto/curfew/v1;curfewv1b\x06proto3"
 
 var (
 	file_curfew_v1_api_proto_rawDescOnce sync.Once
@@ -4139,7 +5059,7 @@ func file_curfew_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_curfew_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_curfew_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
+var file_curfew_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 76)
 var file_curfew_v1_api_proto_goTypes = []any{
 	(Purpose)(0),                        // 0: curfew.v1.Purpose
 	(*QueryDecisionsRequest)(nil),       // 1: curfew.v1.QueryDecisionsRequest
@@ -4200,147 +5120,201 @@ var file_curfew_v1_api_proto_goTypes = []any{
 	(*ListTokensResponse)(nil),          // 56: curfew.v1.ListTokensResponse
 	(*EndTokenRequest)(nil),             // 57: curfew.v1.EndTokenRequest
 	(*EndTokenResponse)(nil),            // 58: curfew.v1.EndTokenResponse
-	nil,                                 // 59: curfew.v1.ApplyPolicyRequest.FilesEntry
-	nil,                                 // 60: curfew.v1.BacktestPolicyRequest.FilesEntry
-	(*timestamppb.Timestamp)(nil),       // 61: google.protobuf.Timestamp
-	(Verdict)(0),                        // 62: curfew.v1.Verdict
-	(*Decision)(nil),                    // 63: curfew.v1.Decision
-	(*Basis)(nil),                       // 64: curfew.v1.Basis
-	(*Coverage)(nil),                    // 65: curfew.v1.Coverage
-	(Severity)(0),                       // 66: curfew.v1.Severity
-	(*Finding)(nil),                     // 67: curfew.v1.Finding
-	(*Link)(nil),                        // 68: curfew.v1.Link
-	(*Row)(nil),                         // 69: curfew.v1.Row
-	(*PolicyRevision)(nil),              // 70: curfew.v1.PolicyRevision
-	(*durationpb.Duration)(nil),         // 71: google.protobuf.Duration
-	(*Grant)(nil),                       // 72: curfew.v1.Grant
-	(*GrantStep)(nil),                   // 73: curfew.v1.GrantStep
+	(*ListAlertsRequest)(nil),           // 59: curfew.v1.ListAlertsRequest
+	(*ListAlertsResponse)(nil),          // 60: curfew.v1.ListAlertsResponse
+	(*GetAlertRequest)(nil),             // 61: curfew.v1.GetAlertRequest
+	(*GetAlertResponse)(nil),            // 62: curfew.v1.GetAlertResponse
+	(*AcknowledgeAlertRequest)(nil),     // 63: curfew.v1.AcknowledgeAlertRequest
+	(*AcknowledgeAlertResponse)(nil),    // 64: curfew.v1.AcknowledgeAlertResponse
+	(*ResolveAlertRequest)(nil),         // 65: curfew.v1.ResolveAlertRequest
+	(*ResolveAlertResponse)(nil),        // 66: curfew.v1.ResolveAlertResponse
+	(*CreateSilenceRequest)(nil),        // 67: curfew.v1.CreateSilenceRequest
+	(*CreateSilenceResponse)(nil),       // 68: curfew.v1.CreateSilenceResponse
+	(*ListSilencesRequest)(nil),         // 69: curfew.v1.ListSilencesRequest
+	(*ListSilencesResponse)(nil),        // 70: curfew.v1.ListSilencesResponse
+	(*ApproveSilenceRequest)(nil),       // 71: curfew.v1.ApproveSilenceRequest
+	(*ApproveSilenceResponse)(nil),      // 72: curfew.v1.ApproveSilenceResponse
+	(*EndSilenceRequest)(nil),           // 73: curfew.v1.EndSilenceRequest
+	(*EndSilenceResponse)(nil),          // 74: curfew.v1.EndSilenceResponse
+	nil,                                 // 75: curfew.v1.ApplyPolicyRequest.FilesEntry
+	nil,                                 // 76: curfew.v1.BacktestPolicyRequest.FilesEntry
+	(*timestamppb.Timestamp)(nil),       // 77: google.protobuf.Timestamp
+	(Verdict)(0),                        // 78: curfew.v1.Verdict
+	(*Decision)(nil),                    // 79: curfew.v1.Decision
+	(*Basis)(nil),                       // 80: curfew.v1.Basis
+	(*Coverage)(nil),                    // 81: curfew.v1.Coverage
+	(Severity)(0),                       // 82: curfew.v1.Severity
+	(*Finding)(nil),                     // 83: curfew.v1.Finding
+	(*Link)(nil),                        // 84: curfew.v1.Link
+	(*Row)(nil),                         // 85: curfew.v1.Row
+	(*PolicyRevision)(nil),              // 86: curfew.v1.PolicyRevision
+	(*durationpb.Duration)(nil),         // 87: google.protobuf.Duration
+	(*Grant)(nil),                       // 88: curfew.v1.Grant
+	(*GrantStep)(nil),                   // 89: curfew.v1.GrantStep
+	(AlertState)(0),                     // 90: curfew.v1.AlertState
+	(*Alert)(nil),                       // 91: curfew.v1.Alert
+	(*AlertStep)(nil),                   // 92: curfew.v1.AlertStep
+	(*SilenceMatch)(nil),                // 93: curfew.v1.SilenceMatch
+	(SilenceKind)(0),                    // 94: curfew.v1.SilenceKind
+	(*Silence)(nil),                     // 95: curfew.v1.Silence
 }
 var file_curfew_v1_api_proto_depIdxs = []int32{
-	61, // 0: curfew.v1.QueryDecisionsRequest.from:type_name -> google.protobuf.Timestamp
-	61, // 1: curfew.v1.QueryDecisionsRequest.until:type_name -> google.protobuf.Timestamp
-	62, // 2: curfew.v1.QueryDecisionsRequest.verdict:type_name -> curfew.v1.Verdict
-	0,  // 3: curfew.v1.QueryDecisionsRequest.purpose:type_name -> curfew.v1.Purpose
-	4,  // 4: curfew.v1.QueryDecisionsResponse.header:type_name -> curfew.v1.QueryHeader
-	3,  // 5: curfew.v1.QueryDecisionsResponse.record:type_name -> curfew.v1.DecisionRecord
-	6,  // 6: curfew.v1.QueryDecisionsResponse.trailer:type_name -> curfew.v1.QueryTrailer
-	63, // 7: curfew.v1.DecisionRecord.decision:type_name -> curfew.v1.Decision
-	64, // 8: curfew.v1.DecisionRecord.basis:type_name -> curfew.v1.Basis
-	1,  // 9: curfew.v1.QueryHeader.request:type_name -> curfew.v1.QueryDecisionsRequest
-	61, // 10: curfew.v1.QueryHeader.time:type_name -> google.protobuf.Timestamp
-	5,  // 11: curfew.v1.QueryHeader.coverage:type_name -> curfew.v1.LaneCoverage
-	65, // 12: curfew.v1.LaneCoverage.covered:type_name -> curfew.v1.Coverage
-	65, // 13: curfew.v1.LaneCoverage.gaps:type_name -> curfew.v1.Coverage
-	61, // 14: curfew.v1.ListFindingsRequest.from:type_name -> google.protobuf.Timestamp
-	61, // 15: curfew.v1.ListFindingsRequest.until:type_name -> google.protobuf.Timestamp
-	66, // 16: curfew.v1.ListFindingsRequest.severity:type_name -> curfew.v1.Severity
-	67, // 17: curfew.v1.ListFindingsResponse.finding:type_name -> curfew.v1.Finding
-	61, // 18: curfew.v1.ExplainDecisionRequest.time:type_name -> google.protobuf.Timestamp
-	63, // 19: curfew.v1.ExplainDecisionResponse.decision:type_name -> curfew.v1.Decision
-	68, // 20: curfew.v1.ExplainDecisionResponse.held:type_name -> curfew.v1.Link
-	69, // 21: curfew.v1.ExplainDecisionResponse.would_allow:type_name -> curfew.v1.Row
-	64, // 22: curfew.v1.ExplainDecisionResponse.basis:type_name -> curfew.v1.Basis
-	59, // 23: curfew.v1.ApplyPolicyRequest.files:type_name -> curfew.v1.ApplyPolicyRequest.FilesEntry
-	70, // 24: curfew.v1.ApplyPolicyResponse.revision:type_name -> curfew.v1.PolicyRevision
-	70, // 25: curfew.v1.ListPolicyRevisionsResponse.revisions:type_name -> curfew.v1.PolicyRevision
-	70, // 26: curfew.v1.GetPolicyRevisionResponse.revision:type_name -> curfew.v1.PolicyRevision
-	60, // 27: curfew.v1.BacktestPolicyRequest.files:type_name -> curfew.v1.BacktestPolicyRequest.FilesEntry
-	61, // 28: curfew.v1.BacktestPolicyRequest.from:type_name -> google.protobuf.Timestamp
-	61, // 29: curfew.v1.BacktestPolicyRequest.until:type_name -> google.protobuf.Timestamp
-	19, // 30: curfew.v1.BacktestPolicyResponse.progress:type_name -> curfew.v1.BacktestProgress
-	20, // 31: curfew.v1.BacktestPolicyResponse.result:type_name -> curfew.v1.BacktestResult
-	21, // 32: curfew.v1.BacktestResult.changes:type_name -> curfew.v1.VerdictChange
-	62, // 33: curfew.v1.VerdictChange.was:type_name -> curfew.v1.Verdict
-	62, // 34: curfew.v1.VerdictChange.becomes:type_name -> curfew.v1.Verdict
-	63, // 35: curfew.v1.VerdictChange.example:type_name -> curfew.v1.Decision
-	61, // 36: curfew.v1.SuggestPolicyRequest.from:type_name -> google.protobuf.Timestamp
-	61, // 37: curfew.v1.SuggestPolicyRequest.until:type_name -> google.protobuf.Timestamp
-	24, // 38: curfew.v1.SuggestPolicyResponse.rows:type_name -> curfew.v1.SuggestedRow
-	69, // 39: curfew.v1.SuggestPolicyResponse.unused:type_name -> curfew.v1.Row
-	61, // 40: curfew.v1.ListUnplacedRequest.from:type_name -> google.protobuf.Timestamp
-	27, // 41: curfew.v1.ListUnplacedResponse.accounts:type_name -> curfew.v1.UnplacedAccount
-	61, // 42: curfew.v1.UnplacedAccount.last:type_name -> google.protobuf.Timestamp
-	61, // 43: curfew.v1.CreateGrantRequest.from:type_name -> google.protobuf.Timestamp
-	61, // 44: curfew.v1.CreateGrantRequest.expires_at:type_name -> google.protobuf.Timestamp
-	71, // 45: curfew.v1.CreateGrantRequest.duration:type_name -> google.protobuf.Duration
-	72, // 46: curfew.v1.CreateGrantResponse.grant:type_name -> curfew.v1.Grant
-	72, // 47: curfew.v1.ListGrantsResponse.grants:type_name -> curfew.v1.Grant
-	72, // 48: curfew.v1.GetGrantResponse.grant:type_name -> curfew.v1.Grant
-	73, // 49: curfew.v1.GetGrantResponse.steps:type_name -> curfew.v1.GrantStep
-	71, // 50: curfew.v1.ExtendGrantRequest.by:type_name -> google.protobuf.Duration
-	61, // 51: curfew.v1.ExtendGrantRequest.expires_at:type_name -> google.protobuf.Timestamp
-	72, // 52: curfew.v1.ExtendGrantResponse.grant:type_name -> curfew.v1.Grant
-	72, // 53: curfew.v1.RevokeGrantResponse.grant:type_name -> curfew.v1.Grant
-	72, // 54: curfew.v1.RevokeGrantsResponse.grants:type_name -> curfew.v1.Grant
-	72, // 55: curfew.v1.ReviewGrantResponse.grant:type_name -> curfew.v1.Grant
-	61, // 56: curfew.v1.CreateRequestRequest.from:type_name -> google.protobuf.Timestamp
-	61, // 57: curfew.v1.CreateRequestRequest.expires_at:type_name -> google.protobuf.Timestamp
-	71, // 58: curfew.v1.CreateRequestRequest.duration:type_name -> google.protobuf.Duration
-	72, // 59: curfew.v1.CreateRequestResponse.grant:type_name -> curfew.v1.Grant
-	72, // 60: curfew.v1.ListRequestsResponse.grants:type_name -> curfew.v1.Grant
-	72, // 61: curfew.v1.ApproveRequestResponse.grant:type_name -> curfew.v1.Grant
-	72, // 62: curfew.v1.DenyRequestResponse.grant:type_name -> curfew.v1.Grant
-	72, // 63: curfew.v1.CancelRequestResponse.grant:type_name -> curfew.v1.Grant
-	61, // 64: curfew.v1.Token.created:type_name -> google.protobuf.Timestamp
-	61, // 65: curfew.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
-	61, // 66: curfew.v1.Token.ended_at:type_name -> google.protobuf.Timestamp
-	71, // 67: curfew.v1.CreateTokenRequest.duration:type_name -> google.protobuf.Duration
-	52, // 68: curfew.v1.CreateTokenResponse.token:type_name -> curfew.v1.Token
-	52, // 69: curfew.v1.ListTokensResponse.tokens:type_name -> curfew.v1.Token
-	52, // 70: curfew.v1.EndTokenResponse.token:type_name -> curfew.v1.Token
-	1,  // 71: curfew.v1.DecisionService.QueryDecisions:input_type -> curfew.v1.QueryDecisionsRequest
-	7,  // 72: curfew.v1.FindingService.ListFindings:input_type -> curfew.v1.ListFindingsRequest
-	9,  // 73: curfew.v1.PolicyService.ExplainDecision:input_type -> curfew.v1.ExplainDecisionRequest
-	11, // 74: curfew.v1.PolicyService.ApplyPolicy:input_type -> curfew.v1.ApplyPolicyRequest
-	13, // 75: curfew.v1.PolicyService.ListPolicyRevisions:input_type -> curfew.v1.ListPolicyRevisionsRequest
-	15, // 76: curfew.v1.PolicyService.GetPolicyRevision:input_type -> curfew.v1.GetPolicyRevisionRequest
-	17, // 77: curfew.v1.PolicyService.BacktestPolicy:input_type -> curfew.v1.BacktestPolicyRequest
-	22, // 78: curfew.v1.PolicyService.SuggestPolicy:input_type -> curfew.v1.SuggestPolicyRequest
-	25, // 79: curfew.v1.PolicyService.ListUnplaced:input_type -> curfew.v1.ListUnplacedRequest
-	28, // 80: curfew.v1.GrantService.CreateGrant:input_type -> curfew.v1.CreateGrantRequest
-	30, // 81: curfew.v1.GrantService.ListGrants:input_type -> curfew.v1.ListGrantsRequest
-	32, // 82: curfew.v1.GrantService.GetGrant:input_type -> curfew.v1.GetGrantRequest
-	34, // 83: curfew.v1.GrantService.ExtendGrant:input_type -> curfew.v1.ExtendGrantRequest
-	36, // 84: curfew.v1.GrantService.RevokeGrant:input_type -> curfew.v1.RevokeGrantRequest
-	38, // 85: curfew.v1.GrantService.RevokeGrants:input_type -> curfew.v1.RevokeGrantsRequest
-	40, // 86: curfew.v1.GrantService.ReviewGrant:input_type -> curfew.v1.ReviewGrantRequest
-	42, // 87: curfew.v1.RequestService.CreateRequest:input_type -> curfew.v1.CreateRequestRequest
-	44, // 88: curfew.v1.RequestService.ListRequests:input_type -> curfew.v1.ListRequestsRequest
-	46, // 89: curfew.v1.RequestService.ApproveRequest:input_type -> curfew.v1.ApproveRequestRequest
-	48, // 90: curfew.v1.RequestService.DenyRequest:input_type -> curfew.v1.DenyRequestRequest
-	50, // 91: curfew.v1.RequestService.CancelRequest:input_type -> curfew.v1.CancelRequestRequest
-	53, // 92: curfew.v1.TokenService.CreateToken:input_type -> curfew.v1.CreateTokenRequest
-	55, // 93: curfew.v1.TokenService.ListTokens:input_type -> curfew.v1.ListTokensRequest
-	57, // 94: curfew.v1.TokenService.EndToken:input_type -> curfew.v1.EndTokenRequest
-	2,  // 95: curfew.v1.DecisionService.QueryDecisions:output_type -> curfew.v1.QueryDecisionsResponse
-	8,  // 96: curfew.v1.FindingService.ListFindings:output_type -> curfew.v1.ListFindingsResponse
-	10, // 97: curfew.v1.PolicyService.ExplainDecision:output_type -> curfew.v1.ExplainDecisionResponse
-	12, // 98: curfew.v1.PolicyService.ApplyPolicy:output_type -> curfew.v1.ApplyPolicyResponse
-	14, // 99: curfew.v1.PolicyService.ListPolicyRevisions:output_type -> curfew.v1.ListPolicyRevisionsResponse
-	16, // 100: curfew.v1.PolicyService.GetPolicyRevision:output_type -> curfew.v1.GetPolicyRevisionResponse
-	18, // 101: curfew.v1.PolicyService.BacktestPolicy:output_type -> curfew.v1.BacktestPolicyResponse
-	23, // 102: curfew.v1.PolicyService.SuggestPolicy:output_type -> curfew.v1.SuggestPolicyResponse
-	26, // 103: curfew.v1.PolicyService.ListUnplaced:output_type -> curfew.v1.ListUnplacedResponse
-	29, // 104: curfew.v1.GrantService.CreateGrant:output_type -> curfew.v1.CreateGrantResponse
-	31, // 105: curfew.v1.GrantService.ListGrants:output_type -> curfew.v1.ListGrantsResponse
-	33, // 106: curfew.v1.GrantService.GetGrant:output_type -> curfew.v1.GetGrantResponse
-	35, // 107: curfew.v1.GrantService.ExtendGrant:output_type -> curfew.v1.ExtendGrantResponse
-	37, // 108: curfew.v1.GrantService.RevokeGrant:output_type -> curfew.v1.RevokeGrantResponse
-	39, // 109: curfew.v1.GrantService.RevokeGrants:output_type -> curfew.v1.RevokeGrantsResponse
-	41, // 110: curfew.v1.GrantService.ReviewGrant:output_type -> curfew.v1.ReviewGrantResponse
-	43, // 111: curfew.v1.RequestService.CreateRequest:output_type -> curfew.v1.CreateRequestResponse
-	45, // 112: curfew.v1.RequestService.ListRequests:output_type -> curfew.v1.ListRequestsResponse
-	47, // 113: curfew.v1.RequestService.ApproveRequest:output_type -> curfew.v1.ApproveRequestResponse
-	49, // 114: curfew.v1.RequestService.DenyRequest:output_type -> curfew.v1.DenyRequestResponse
-	51, // 115: curfew.v1.RequestService.CancelRequest:output_type -> curfew.v1.CancelRequestResponse
-	54, // 116: curfew.v1.TokenService.CreateToken:output_type -> curfew.v1.CreateTokenResponse
-	56, // 117: curfew.v1.TokenService.ListTokens:output_type -> curfew.v1.ListTokensResponse
-	58, // 118: curfew.v1.TokenService.EndToken:output_type -> curfew.v1.EndTokenResponse
-	95, // [95:119] is the sub-list for method output_type
-	71, // [71:95] is the sub-list for method input_type
-	71, // [71:71] is the sub-list for extension type_name
-	71, // [71:71] is the sub-list for extension extendee
-	0,  // [0:71] is the sub-list for field type_name
+	77,  // 0: curfew.v1.QueryDecisionsRequest.from:type_name -> google.protobuf.Timestamp
+	77,  // 1: curfew.v1.QueryDecisionsRequest.until:type_name -> google.protobuf.Timestamp
+	78,  // 2: curfew.v1.QueryDecisionsRequest.verdict:type_name -> curfew.v1.Verdict
+	0,   // 3: curfew.v1.QueryDecisionsRequest.purpose:type_name -> curfew.v1.Purpose
+	4,   // 4: curfew.v1.QueryDecisionsResponse.header:type_name -> curfew.v1.QueryHeader
+	3,   // 5: curfew.v1.QueryDecisionsResponse.record:type_name -> curfew.v1.DecisionRecord
+	6,   // 6: curfew.v1.QueryDecisionsResponse.trailer:type_name -> curfew.v1.QueryTrailer
+	79,  // 7: curfew.v1.DecisionRecord.decision:type_name -> curfew.v1.Decision
+	80,  // 8: curfew.v1.DecisionRecord.basis:type_name -> curfew.v1.Basis
+	1,   // 9: curfew.v1.QueryHeader.request:type_name -> curfew.v1.QueryDecisionsRequest
+	77,  // 10: curfew.v1.QueryHeader.time:type_name -> google.protobuf.Timestamp
+	5,   // 11: curfew.v1.QueryHeader.coverage:type_name -> curfew.v1.LaneCoverage
+	81,  // 12: curfew.v1.LaneCoverage.covered:type_name -> curfew.v1.Coverage
+	81,  // 13: curfew.v1.LaneCoverage.gaps:type_name -> curfew.v1.Coverage
+	77,  // 14: curfew.v1.ListFindingsRequest.from:type_name -> google.protobuf.Timestamp
+	77,  // 15: curfew.v1.ListFindingsRequest.until:type_name -> google.protobuf.Timestamp
+	82,  // 16: curfew.v1.ListFindingsRequest.severity:type_name -> curfew.v1.Severity
+	83,  // 17: curfew.v1.ListFindingsResponse.finding:type_name -> curfew.v1.Finding
+	77,  // 18: curfew.v1.ExplainDecisionRequest.time:type_name -> google.protobuf.Timestamp
+	79,  // 19: curfew.v1.ExplainDecisionResponse.decision:type_name -> curfew.v1.Decision
+	84,  // 20: curfew.v1.ExplainDecisionResponse.held:type_name -> curfew.v1.Link
+	85,  // 21: curfew.v1.ExplainDecisionResponse.would_allow:type_name -> curfew.v1.Row
+	80,  // 22: curfew.v1.ExplainDecisionResponse.basis:type_name -> curfew.v1.Basis
+	75,  // 23: curfew.v1.ApplyPolicyRequest.files:type_name -> curfew.v1.ApplyPolicyRequest.FilesEntry
+	86,  // 24: curfew.v1.ApplyPolicyResponse.revision:type_name -> curfew.v1.PolicyRevision
+	86,  // 25: curfew.v1.ListPolicyRevisionsResponse.revisions:type_name -> curfew.v1.PolicyRevision
+	86,  // 26: curfew.v1.GetPolicyRevisionResponse.revision:type_name -> curfew.v1.PolicyRevision
+	76,  // 27: curfew.v1.BacktestPolicyRequest.files:type_name -> curfew.v1.BacktestPolicyRequest.FilesEntry
+	77,  // 28: curfew.v1.BacktestPolicyRequest.from:type_name -> google.protobuf.Timestamp
+	77,  // 29: curfew.v1.BacktestPolicyRequest.until:type_name -> google.protobuf.Timestamp
+	19,  // 30: curfew.v1.BacktestPolicyResponse.progress:type_name -> curfew.v1.BacktestProgress
+	20,  // 31: curfew.v1.BacktestPolicyResponse.result:type_name -> curfew.v1.BacktestResult
+	21,  // 32: curfew.v1.BacktestResult.changes:type_name -> curfew.v1.VerdictChange
+	78,  // 33: curfew.v1.VerdictChange.was:type_name -> curfew.v1.Verdict
+	78,  // 34: curfew.v1.VerdictChange.becomes:type_name -> curfew.v1.Verdict
+	79,  // 35: curfew.v1.VerdictChange.example:type_name -> curfew.v1.Decision
+	77,  // 36: curfew.v1.SuggestPolicyRequest.from:type_name -> google.protobuf.Timestamp
+	77,  // 37: curfew.v1.SuggestPolicyRequest.until:type_name -> google.protobuf.Timestamp
+	24,  // 38: curfew.v1.SuggestPolicyResponse.rows:type_name -> curfew.v1.SuggestedRow
+	85,  // 39: curfew.v1.SuggestPolicyResponse.unused:type_name -> curfew.v1.Row
+	77,  // 40: curfew.v1.ListUnplacedRequest.from:type_name -> google.protobuf.Timestamp
+	27,  // 41: curfew.v1.ListUnplacedResponse.accounts:type_name -> curfew.v1.UnplacedAccount
+	77,  // 42: curfew.v1.UnplacedAccount.last:type_name -> google.protobuf.Timestamp
+	77,  // 43: curfew.v1.CreateGrantRequest.from:type_name -> google.protobuf.Timestamp
+	77,  // 44: curfew.v1.CreateGrantRequest.expires_at:type_name -> google.protobuf.Timestamp
+	87,  // 45: curfew.v1.CreateGrantRequest.duration:type_name -> google.protobuf.Duration
+	88,  // 46: curfew.v1.CreateGrantResponse.grant:type_name -> curfew.v1.Grant
+	88,  // 47: curfew.v1.ListGrantsResponse.grants:type_name -> curfew.v1.Grant
+	88,  // 48: curfew.v1.GetGrantResponse.grant:type_name -> curfew.v1.Grant
+	89,  // 49: curfew.v1.GetGrantResponse.steps:type_name -> curfew.v1.GrantStep
+	87,  // 50: curfew.v1.ExtendGrantRequest.by:type_name -> google.protobuf.Duration
+	77,  // 51: curfew.v1.ExtendGrantRequest.expires_at:type_name -> google.protobuf.Timestamp
+	88,  // 52: curfew.v1.ExtendGrantResponse.grant:type_name -> curfew.v1.Grant
+	88,  // 53: curfew.v1.RevokeGrantResponse.grant:type_name -> curfew.v1.Grant
+	88,  // 54: curfew.v1.RevokeGrantsResponse.grants:type_name -> curfew.v1.Grant
+	88,  // 55: curfew.v1.ReviewGrantResponse.grant:type_name -> curfew.v1.Grant
+	77,  // 56: curfew.v1.CreateRequestRequest.from:type_name -> google.protobuf.Timestamp
+	77,  // 57: curfew.v1.CreateRequestRequest.expires_at:type_name -> google.protobuf.Timestamp
+	87,  // 58: curfew.v1.CreateRequestRequest.duration:type_name -> google.protobuf.Duration
+	88,  // 59: curfew.v1.CreateRequestResponse.grant:type_name -> curfew.v1.Grant
+	88,  // 60: curfew.v1.ListRequestsResponse.grants:type_name -> curfew.v1.Grant
+	88,  // 61: curfew.v1.ApproveRequestResponse.grant:type_name -> curfew.v1.Grant
+	88,  // 62: curfew.v1.DenyRequestResponse.grant:type_name -> curfew.v1.Grant
+	88,  // 63: curfew.v1.CancelRequestResponse.grant:type_name -> curfew.v1.Grant
+	77,  // 64: curfew.v1.Token.created:type_name -> google.protobuf.Timestamp
+	77,  // 65: curfew.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
+	77,  // 66: curfew.v1.Token.ended_at:type_name -> google.protobuf.Timestamp
+	87,  // 67: curfew.v1.CreateTokenRequest.duration:type_name -> google.protobuf.Duration
+	52,  // 68: curfew.v1.CreateTokenResponse.token:type_name -> curfew.v1.Token
+	52,  // 69: curfew.v1.ListTokensResponse.tokens:type_name -> curfew.v1.Token
+	52,  // 70: curfew.v1.EndTokenResponse.token:type_name -> curfew.v1.Token
+	90,  // 71: curfew.v1.ListAlertsRequest.state:type_name -> curfew.v1.AlertState
+	82,  // 72: curfew.v1.ListAlertsRequest.severity:type_name -> curfew.v1.Severity
+	91,  // 73: curfew.v1.ListAlertsResponse.alerts:type_name -> curfew.v1.Alert
+	91,  // 74: curfew.v1.GetAlertResponse.alert:type_name -> curfew.v1.Alert
+	92,  // 75: curfew.v1.GetAlertResponse.steps:type_name -> curfew.v1.AlertStep
+	91,  // 76: curfew.v1.AcknowledgeAlertResponse.alert:type_name -> curfew.v1.Alert
+	91,  // 77: curfew.v1.ResolveAlertResponse.alert:type_name -> curfew.v1.Alert
+	93,  // 78: curfew.v1.CreateSilenceRequest.match:type_name -> curfew.v1.SilenceMatch
+	77,  // 79: curfew.v1.CreateSilenceRequest.from:type_name -> google.protobuf.Timestamp
+	77,  // 80: curfew.v1.CreateSilenceRequest.until:type_name -> google.protobuf.Timestamp
+	87,  // 81: curfew.v1.CreateSilenceRequest.duration:type_name -> google.protobuf.Duration
+	94,  // 82: curfew.v1.CreateSilenceRequest.kind:type_name -> curfew.v1.SilenceKind
+	95,  // 83: curfew.v1.CreateSilenceResponse.silence:type_name -> curfew.v1.Silence
+	95,  // 84: curfew.v1.ListSilencesResponse.silences:type_name -> curfew.v1.Silence
+	95,  // 85: curfew.v1.ApproveSilenceResponse.silence:type_name -> curfew.v1.Silence
+	95,  // 86: curfew.v1.EndSilenceResponse.silence:type_name -> curfew.v1.Silence
+	1,   // 87: curfew.v1.DecisionService.QueryDecisions:input_type -> curfew.v1.QueryDecisionsRequest
+	7,   // 88: curfew.v1.FindingService.ListFindings:input_type -> curfew.v1.ListFindingsRequest
+	9,   // 89: curfew.v1.PolicyService.ExplainDecision:input_type -> curfew.v1.ExplainDecisionRequest
+	11,  // 90: curfew.v1.PolicyService.ApplyPolicy:input_type -> curfew.v1.ApplyPolicyRequest
+	13,  // 91: curfew.v1.PolicyService.ListPolicyRevisions:input_type -> curfew.v1.ListPolicyRevisionsRequest
+	15,  // 92: curfew.v1.PolicyService.GetPolicyRevision:input_type -> curfew.v1.GetPolicyRevisionRequest
+	17,  // 93: curfew.v1.PolicyService.BacktestPolicy:input_type -> curfew.v1.BacktestPolicyRequest
+	22,  // 94: curfew.v1.PolicyService.SuggestPolicy:input_type -> curfew.v1.SuggestPolicyRequest
+	25,  // 95: curfew.v1.PolicyService.ListUnplaced:input_type -> curfew.v1.ListUnplacedRequest
+	28,  // 96: curfew.v1.GrantService.CreateGrant:input_type -> curfew.v1.CreateGrantRequest
+	30,  // 97: curfew.v1.GrantService.ListGrants:input_type -> curfew.v1.ListGrantsRequest
+	32,  // 98: curfew.v1.GrantService.GetGrant:input_type -> curfew.v1.GetGrantRequest
+	34,  // 99: curfew.v1.GrantService.ExtendGrant:input_type -> curfew.v1.ExtendGrantRequest
+	36,  // 100: curfew.v1.GrantService.RevokeGrant:input_type -> curfew.v1.RevokeGrantRequest
+	38,  // 101: curfew.v1.GrantService.RevokeGrants:input_type -> curfew.v1.RevokeGrantsRequest
+	40,  // 102: curfew.v1.GrantService.ReviewGrant:input_type -> curfew.v1.ReviewGrantRequest
+	42,  // 103: curfew.v1.RequestService.CreateRequest:input_type -> curfew.v1.CreateRequestRequest
+	44,  // 104: curfew.v1.RequestService.ListRequests:input_type -> curfew.v1.ListRequestsRequest
+	46,  // 105: curfew.v1.RequestService.ApproveRequest:input_type -> curfew.v1.ApproveRequestRequest
+	48,  // 106: curfew.v1.RequestService.DenyRequest:input_type -> curfew.v1.DenyRequestRequest
+	50,  // 107: curfew.v1.RequestService.CancelRequest:input_type -> curfew.v1.CancelRequestRequest
+	53,  // 108: curfew.v1.TokenService.CreateToken:input_type -> curfew.v1.CreateTokenRequest
+	55,  // 109: curfew.v1.TokenService.ListTokens:input_type -> curfew.v1.ListTokensRequest
+	57,  // 110: curfew.v1.TokenService.EndToken:input_type -> curfew.v1.EndTokenRequest
+	59,  // 111: curfew.v1.AlertService.ListAlerts:input_type -> curfew.v1.ListAlertsRequest
+	61,  // 112: curfew.v1.AlertService.GetAlert:input_type -> curfew.v1.GetAlertRequest
+	63,  // 113: curfew.v1.AlertService.AcknowledgeAlert:input_type -> curfew.v1.AcknowledgeAlertRequest
+	65,  // 114: curfew.v1.AlertService.ResolveAlert:input_type -> curfew.v1.ResolveAlertRequest
+	67,  // 115: curfew.v1.SilenceService.CreateSilence:input_type -> curfew.v1.CreateSilenceRequest
+	69,  // 116: curfew.v1.SilenceService.ListSilences:input_type -> curfew.v1.ListSilencesRequest
+	71,  // 117: curfew.v1.SilenceService.ApproveSilence:input_type -> curfew.v1.ApproveSilenceRequest
+	73,  // 118: curfew.v1.SilenceService.EndSilence:input_type -> curfew.v1.EndSilenceRequest
+	2,   // 119: curfew.v1.DecisionService.QueryDecisions:output_type -> curfew.v1.QueryDecisionsResponse
+	8,   // 120: curfew.v1.FindingService.ListFindings:output_type -> curfew.v1.ListFindingsResponse
+	10,  // 121: curfew.v1.PolicyService.ExplainDecision:output_type -> curfew.v1.ExplainDecisionResponse
+	12,  // 122: curfew.v1.PolicyService.ApplyPolicy:output_type -> curfew.v1.ApplyPolicyResponse
+	14,  // 123: curfew.v1.PolicyService.ListPolicyRevisions:output_type -> curfew.v1.ListPolicyRevisionsResponse
+	16,  // 124: curfew.v1.PolicyService.GetPolicyRevision:output_type -> curfew.v1.GetPolicyRevisionResponse
+	18,  // 125: curfew.v1.PolicyService.BacktestPolicy:output_type -> curfew.v1.BacktestPolicyResponse
+	23,  // 126: curfew.v1.PolicyService.SuggestPolicy:output_type -> curfew.v1.SuggestPolicyResponse
+	26,  // 127: curfew.v1.PolicyService.ListUnplaced:output_type -> curfew.v1.ListUnplacedResponse
+	29,  // 128: curfew.v1.GrantService.CreateGrant:output_type -> curfew.v1.CreateGrantResponse
+	31,  // 129: curfew.v1.GrantService.ListGrants:output_type -> curfew.v1.ListGrantsResponse
+	33,  // 130: curfew.v1.GrantService.GetGrant:output_type -> curfew.v1.GetGrantResponse
+	35,  // 131: curfew.v1.GrantService.ExtendGrant:output_type -> curfew.v1.ExtendGrantResponse
+	37,  // 132: curfew.v1.GrantService.RevokeGrant:output_type -> curfew.v1.RevokeGrantResponse
+	39,  // 133: curfew.v1.GrantService.RevokeGrants:output_type -> curfew.v1.RevokeGrantsResponse
+	41,  // 134: curfew.v1.GrantService.ReviewGrant:output_type -> curfew.v1.ReviewGrantResponse
+	43,  // 135: curfew.v1.RequestService.CreateRequest:output_type -> curfew.v1.CreateRequestResponse
+	45,  // 136: curfew.v1.RequestService.ListRequests:output_type -> curfew.v1.ListRequestsResponse
+	47,  // 137: curfew.v1.RequestService.ApproveRequest:output_type -> curfew.v1.ApproveRequestResponse
+	49,  // 138: curfew.v1.RequestService.DenyRequest:output_type -> curfew.v1.DenyRequestResponse
+	51,  // 139: curfew.v1.RequestService.CancelRequest:output_type -> curfew.v1.CancelRequestResponse
+	54,  // 140: curfew.v1.TokenService.CreateToken:output_type -> curfew.v1.CreateTokenResponse
+	56,  // 141: curfew.v1.TokenService.ListTokens:output_type -> curfew.v1.ListTokensResponse
+	58,  // 142: curfew.v1.TokenService.EndToken:output_type -> curfew.v1.EndTokenResponse
+	60,  // 143: curfew.v1.AlertService.ListAlerts:output_type -> curfew.v1.ListAlertsResponse
+	62,  // 144: curfew.v1.AlertService.GetAlert:output_type -> curfew.v1.GetAlertResponse
+	64,  // 145: curfew.v1.AlertService.AcknowledgeAlert:output_type -> curfew.v1.AcknowledgeAlertResponse
+	66,  // 146: curfew.v1.AlertService.ResolveAlert:output_type -> curfew.v1.ResolveAlertResponse
+	68,  // 147: curfew.v1.SilenceService.CreateSilence:output_type -> curfew.v1.CreateSilenceResponse
+	70,  // 148: curfew.v1.SilenceService.ListSilences:output_type -> curfew.v1.ListSilencesResponse
+	72,  // 149: curfew.v1.SilenceService.ApproveSilence:output_type -> curfew.v1.ApproveSilenceResponse
+	74,  // 150: curfew.v1.SilenceService.EndSilence:output_type -> curfew.v1.EndSilenceResponse
+	119, // [119:151] is the sub-list for method output_type
+	87,  // [87:119] is the sub-list for method input_type
+	87,  // [87:87] is the sub-list for extension type_name
+	87,  // [87:87] is the sub-list for extension extendee
+	0,   // [0:87] is the sub-list for field type_name
 }
 
 func init() { file_curfew_v1_api_proto_init() }
@@ -4348,6 +5322,7 @@ func file_curfew_v1_api_proto_init() {
 	if File_curfew_v1_api_proto != nil {
 		return
 	}
+	file_curfew_v1_alert_proto_init()
 	file_curfew_v1_decision_proto_init()
 	file_curfew_v1_event_proto_init()
 	file_curfew_v1_finding_proto_init()
@@ -4367,9 +5342,9 @@ func file_curfew_v1_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_curfew_v1_api_proto_rawDesc), len(file_curfew_v1_api_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   60,
+			NumMessages:   76,
 			NumExtensions: 0,
-			NumServices:   6,
+			NumServices:   8,
 		},
 		GoTypes:           file_curfew_v1_api_proto_goTypes,
 		DependencyIndexes: file_curfew_v1_api_proto_depIdxs,

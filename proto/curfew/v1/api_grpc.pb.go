@@ -1454,3 +1454,475 @@ var TokenService_ServiceDesc = grpc.ServiceDesc{
 	Streams:  []grpc.StreamDesc{},
 	Metadata: "curfew/v1/api.proto",
 }
+
+const (
+	AlertService_ListAlerts_FullMethodName       = "/curfew.v1.AlertService/ListAlerts"
+	AlertService_GetAlert_FullMethodName         = "/curfew.v1.AlertService/GetAlert"
+	AlertService_AcknowledgeAlert_FullMethodName = "/curfew.v1.AlertService/AcknowledgeAlert"
+	AlertService_ResolveAlert_FullMethodName     = "/curfew.v1.AlertService/ResolveAlert"
+)
+
+// AlertServiceClient is the client API for AlertService service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// AlertService reads alerts and takes what people do with them. Every call is itself an event of source "curfew".
+type AlertServiceClient interface {
+	// ListAlerts returns alerts, the most severe first, and of those the newest.
+	ListAlerts(ctx context.Context, in *ListAlertsRequest, opts ...grpc.CallOption) (*ListAlertsResponse, error)
+	// GetAlert returns one alert with its life.
+	// Errors: NOT_FOUND where there is none with that id, INVALID_ARGUMENT where the beginning of an id fits several.
+	GetAlert(ctx context.Context, in *GetAlertRequest, opts ...grpc.CallOption) (*GetAlertResponse, error)
+	// AcknowledgeAlert takes an alert on. One that somebody took on is theirs until another does; whoever has it changes
+	// nothing by it.
+	// Errors: as GetAlert; FAILED_PRECONDITION for one that is resolved.
+	AcknowledgeAlert(ctx context.Context, in *AcknowledgeAlertRequest, opts ...grpc.CallOption) (*AcknowledgeAlertResponse, error)
+	// ResolveAlert says what an alert was. The next finding opens it again.
+	// Errors: as GetAlert; INVALID_ARGUMENT without a reason.
+	ResolveAlert(ctx context.Context, in *ResolveAlertRequest, opts ...grpc.CallOption) (*ResolveAlertResponse, error)
+}
+
+type alertServiceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewAlertServiceClient(cc grpc.ClientConnInterface) AlertServiceClient {
+	return &alertServiceClient{cc}
+}
+
+func (c *alertServiceClient) ListAlerts(ctx context.Context, in *ListAlertsRequest, opts ...grpc.CallOption) (*ListAlertsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListAlertsResponse)
+	err := c.cc.Invoke(ctx, AlertService_ListAlerts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *alertServiceClient) GetAlert(ctx context.Context, in *GetAlertRequest, opts ...grpc.CallOption) (*GetAlertResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetAlertResponse)
+	err := c.cc.Invoke(ctx, AlertService_GetAlert_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *alertServiceClient) AcknowledgeAlert(ctx context.Context, in *AcknowledgeAlertRequest, opts ...grpc.CallOption) (*AcknowledgeAlertResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AcknowledgeAlertResponse)
+	err := c.cc.Invoke(ctx, AlertService_AcknowledgeAlert_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *alertServiceClient) ResolveAlert(ctx context.Context, in *ResolveAlertRequest, opts ...grpc.CallOption) (*ResolveAlertResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResolveAlertResponse)
+	err := c.cc.Invoke(ctx, AlertService_ResolveAlert_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// AlertServiceServer is the server API for AlertService service.
+// All implementations must embed UnimplementedAlertServiceServer
+// for forward compatibility.
+//
+// AlertService reads alerts and takes what people do with them. Every call is itself an event of source "curfew".
+type AlertServiceServer interface {
+	// ListAlerts returns alerts, the most severe first, and of those the newest.
+	ListAlerts(context.Context, *ListAlertsRequest) (*ListAlertsResponse, error)
+	// GetAlert returns one alert with its life.
+	// Errors: NOT_FOUND where there is none with that id, INVALID_ARGUMENT where the beginning of an id fits several.
+	GetAlert(context.Context, *GetAlertRequest) (*GetAlertResponse, error)
+	// AcknowledgeAlert takes an alert on. One that somebody took on is theirs until another does; whoever has it changes
+	// nothing by it.
+	// Errors: as GetAlert; FAILED_PRECONDITION for one that is resolved.
+	AcknowledgeAlert(context.Context, *AcknowledgeAlertRequest) (*AcknowledgeAlertResponse, error)
+	// ResolveAlert says what an alert was. The next finding opens it again.
+	// Errors: as GetAlert; INVALID_ARGUMENT without a reason.
+	ResolveAlert(context.Context, *ResolveAlertRequest) (*ResolveAlertResponse, error)
+	mustEmbedUnimplementedAlertServiceServer()
+}
+
+// UnimplementedAlertServiceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedAlertServiceServer struct{}
+
+func (UnimplementedAlertServiceServer) ListAlerts(context.Context, *ListAlertsRequest) (*ListAlertsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListAlerts not implemented")
+}
+func (UnimplementedAlertServiceServer) GetAlert(context.Context, *GetAlertRequest) (*GetAlertResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetAlert not implemented")
+}
+func (UnimplementedAlertServiceServer) AcknowledgeAlert(context.Context, *AcknowledgeAlertRequest) (*AcknowledgeAlertResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AcknowledgeAlert not implemented")
+}
+func (UnimplementedAlertServiceServer) ResolveAlert(context.Context, *ResolveAlertRequest) (*ResolveAlertResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResolveAlert not implemented")
+}
+func (UnimplementedAlertServiceServer) mustEmbedUnimplementedAlertServiceServer() {}
+func (UnimplementedAlertServiceServer) testEmbeddedByValue()                      {}
+
+// UnsafeAlertServiceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to AlertServiceServer will
+// result in compilation errors.
+type UnsafeAlertServiceServer interface {
+	mustEmbedUnimplementedAlertServiceServer()
+}
+
+func RegisterAlertServiceServer(s grpc.ServiceRegistrar, srv AlertServiceServer) {
+	// If the following call panics, it indicates UnimplementedAlertServiceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&AlertService_ServiceDesc, srv)
+}
+
+func _AlertService_ListAlerts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListAlertsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AlertServiceServer).ListAlerts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AlertService_ListAlerts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AlertServiceServer).ListAlerts(ctx, req.(*ListAlertsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AlertService_GetAlert_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetAlertRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AlertServiceServer).GetAlert(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AlertService_GetAlert_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AlertServiceServer).GetAlert(ctx, req.(*GetAlertRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AlertService_AcknowledgeAlert_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AcknowledgeAlertRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AlertServiceServer).AcknowledgeAlert(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AlertService_AcknowledgeAlert_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AlertServiceServer).AcknowledgeAlert(ctx, req.(*AcknowledgeAlertRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AlertService_ResolveAlert_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResolveAlertRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AlertServiceServer).ResolveAlert(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AlertService_ResolveAlert_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AlertServiceServer).ResolveAlert(ctx, req.(*ResolveAlertRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// AlertService_ServiceDesc is the grpc.ServiceDesc for AlertService service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var AlertService_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "curfew.v1.AlertService",
+	HandlerType: (*AlertServiceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "ListAlerts",
+			Handler:    _AlertService_ListAlerts_Handler,
+		},
+		{
+			MethodName: "GetAlert",
+			Handler:    _AlertService_GetAlert_Handler,
+		},
+		{
+			MethodName: "AcknowledgeAlert",
+			Handler:    _AlertService_AcknowledgeAlert_Handler,
+		},
+		{
+			MethodName: "ResolveAlert",
+			Handler:    _AlertService_ResolveAlert_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "curfew/v1/api.proto",
+}
+
+const (
+	SilenceService_CreateSilence_FullMethodName  = "/curfew.v1.SilenceService/CreateSilence"
+	SilenceService_ListSilences_FullMethodName   = "/curfew.v1.SilenceService/ListSilences"
+	SilenceService_ApproveSilence_FullMethodName = "/curfew.v1.SilenceService/ApproveSilence"
+	SilenceService_EndSilence_FullMethodName     = "/curfew.v1.SilenceService/EndSilence"
+)
+
+// SilenceServiceClient is the client API for SilenceService service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// SilenceService keeps alerts from people for a time. Every call is itself an event of source "curfew".
+type SilenceServiceClient interface {
+	// CreateSilence makes one, or proposes what needs a second person. When it returns it is on disk.
+	// Errors: INVALID_ARGUMENT for one that covers everything, has no end or ends too late.
+	CreateSilence(ctx context.Context, in *CreateSilenceRequest, opts ...grpc.CallOption) (*CreateSilenceResponse, error)
+	// ListSilences returns silences, the first to end first.
+	ListSilences(ctx context.Context, in *ListSilencesRequest, opts ...grpc.CallOption) (*ListSilencesResponse, error)
+	// ApproveSilence says yes to one that needs a second person.
+	// Errors: PERMISSION_DENIED for one's own, FAILED_PRECONDITION where it is in force or over.
+	ApproveSilence(ctx context.Context, in *ApproveSilenceRequest, opts ...grpc.CallOption) (*ApproveSilenceResponse, error)
+	// EndSilence ends one now, or refuses one that is proposed. What it kept back and is still open goes out then. Ending
+	// what is over changes nothing.
+	// Errors: NOT_FOUND where there is none with that id.
+	EndSilence(ctx context.Context, in *EndSilenceRequest, opts ...grpc.CallOption) (*EndSilenceResponse, error)
+}
+
+type silenceServiceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewSilenceServiceClient(cc grpc.ClientConnInterface) SilenceServiceClient {
+	return &silenceServiceClient{cc}
+}
+
+func (c *silenceServiceClient) CreateSilence(ctx context.Context, in *CreateSilenceRequest, opts ...grpc.CallOption) (*CreateSilenceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateSilenceResponse)
+	err := c.cc.Invoke(ctx, SilenceService_CreateSilence_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *silenceServiceClient) ListSilences(ctx context.Context, in *ListSilencesRequest, opts ...grpc.CallOption) (*ListSilencesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListSilencesResponse)
+	err := c.cc.Invoke(ctx, SilenceService_ListSilences_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *silenceServiceClient) ApproveSilence(ctx context.Context, in *ApproveSilenceRequest, opts ...grpc.CallOption) (*ApproveSilenceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ApproveSilenceResponse)
+	err := c.cc.Invoke(ctx, SilenceService_ApproveSilence_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *silenceServiceClient) EndSilence(ctx context.Context, in *EndSilenceRequest, opts ...grpc.CallOption) (*EndSilenceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EndSilenceResponse)
+	err := c.cc.Invoke(ctx, SilenceService_EndSilence_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// SilenceServiceServer is the server API for SilenceService service.
+// All implementations must embed UnimplementedSilenceServiceServer
+// for forward compatibility.
+//
+// SilenceService keeps alerts from people for a time. Every call is itself an event of source "curfew".
+type SilenceServiceServer interface {
+	// CreateSilence makes one, or proposes what needs a second person. When it returns it is on disk.
+	// Errors: INVALID_ARGUMENT for one that covers everything, has no end or ends too late.
+	CreateSilence(context.Context, *CreateSilenceRequest) (*CreateSilenceResponse, error)
+	// ListSilences returns silences, the first to end first.
+	ListSilences(context.Context, *ListSilencesRequest) (*ListSilencesResponse, error)
+	// ApproveSilence says yes to one that needs a second person.
+	// Errors: PERMISSION_DENIED for one's own, FAILED_PRECONDITION where it is in force or over.
+	ApproveSilence(context.Context, *ApproveSilenceRequest) (*ApproveSilenceResponse, error)
+	// EndSilence ends one now, or refuses one that is proposed. What it kept back and is still open goes out then. Ending
+	// what is over changes nothing.
+	// Errors: NOT_FOUND where there is none with that id.
+	EndSilence(context.Context, *EndSilenceRequest) (*EndSilenceResponse, error)
+	mustEmbedUnimplementedSilenceServiceServer()
+}
+
+// UnimplementedSilenceServiceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedSilenceServiceServer struct{}
+
+func (UnimplementedSilenceServiceServer) CreateSilence(context.Context, *CreateSilenceRequest) (*CreateSilenceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateSilence not implemented")
+}
+func (UnimplementedSilenceServiceServer) ListSilences(context.Context, *ListSilencesRequest) (*ListSilencesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSilences not implemented")
+}
+func (UnimplementedSilenceServiceServer) ApproveSilence(context.Context, *ApproveSilenceRequest) (*ApproveSilenceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ApproveSilence not implemented")
+}
+func (UnimplementedSilenceServiceServer) EndSilence(context.Context, *EndSilenceRequest) (*EndSilenceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EndSilence not implemented")
+}
+func (UnimplementedSilenceServiceServer) mustEmbedUnimplementedSilenceServiceServer() {}
+func (UnimplementedSilenceServiceServer) testEmbeddedByValue()                        {}
+
+// UnsafeSilenceServiceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to SilenceServiceServer will
+// result in compilation errors.
+type UnsafeSilenceServiceServer interface {
+	mustEmbedUnimplementedSilenceServiceServer()
+}
+
+func RegisterSilenceServiceServer(s grpc.ServiceRegistrar, srv SilenceServiceServer) {
+	// If the following call panics, it indicates UnimplementedSilenceServiceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&SilenceService_ServiceDesc, srv)
+}
+
+func _SilenceService_CreateSilence_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateSilenceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SilenceServiceServer).CreateSilence(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SilenceService_CreateSilence_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SilenceServiceServer).CreateSilence(ctx, req.(*CreateSilenceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SilenceService_ListSilences_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSilencesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SilenceServiceServer).ListSilences(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SilenceService_ListSilences_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SilenceServiceServer).ListSilences(ctx, req.(*ListSilencesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SilenceService_ApproveSilence_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ApproveSilenceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SilenceServiceServer).ApproveSilence(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SilenceService_ApproveSilence_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SilenceServiceServer).ApproveSilence(ctx, req.(*ApproveSilenceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SilenceService_EndSilence_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EndSilenceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SilenceServiceServer).EndSilence(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SilenceService_EndSilence_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SilenceServiceServer).EndSilence(ctx, req.(*EndSilenceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// SilenceService_ServiceDesc is the grpc.ServiceDesc for SilenceService service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var SilenceService_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "curfew.v1.SilenceService",
+	HandlerType: (*SilenceServiceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "CreateSilence",
+			Handler:    _SilenceService_CreateSilence_Handler,
+		},
+		{
+			MethodName: "ListSilences",
+			Handler:    _SilenceService_ListSilences_Handler,
+		},
+		{
+			MethodName: "ApproveSilence",
+			Handler:    _SilenceService_ApproveSilence_Handler,
+		},
+		{
+			MethodName: "EndSilence",
+			Handler:    _SilenceService_EndSilence_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "curfew/v1/api.proto",
+}

@@ -118,7 +118,11 @@ type Finding struct {
 	// Format of the stored record; 1.
 	Format uint32 `protobuf:"varint,12,opt,name=format,proto3" json:"format,omitempty"`
 	// The grant it is about; "" where none is.
-	GrantId       string `protobuf:"bytes,13,opt,name=grant_id,json=grantId,proto3" json:"grant_id,omitempty"`
+	GrantId string `protobuf:"bytes,13,opt,name=grant_id,json=grantId,proto3" json:"grant_id,omitempty"`
+	// What helps a person to answer it; absent where nothing is known.
+	Context *FindingContext `protobuf:"bytes,14,opt,name=context,proto3" json:"context,omitempty"`
+	// What it is about where neither a decision, a grant nor an event says: "source:<name>", "receiver:<name>"; "" elsewhere.
+	About         string `protobuf:"bytes,15,opt,name=about,proto3" json:"about,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -244,11 +248,153 @@ func (x *Finding) GetGrantId() string {
 	return ""
 }
 
+func (x *Finding) GetContext() *FindingContext {
+	if x != nil {
+		return x.Context
+	}
+	return nil
+}
+
+func (x *Finding) GetAbout() string {
+	if x != nil {
+		return x.About
+	}
+	return ""
+}
+
+// FindingContext is what helps a person to answer a finding, as of when it was made.
+type FindingContext struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the subject did before, each a line for a person.
+	History []string `protobuf:"bytes,1,rep,name=history,proto3" json:"history,omitempty"`
+	// What else the subject could reach at that time, each a line, the most sensitive first.
+	Reach []string `protobuf:"bytes,2,rep,name=reach,proto3" json:"reach,omitempty"`
+	// Roles of the policy that would have allowed it, each with nothing that another of them lacks first.
+	AllowingRoles []string `protobuf:"bytes,3,rep,name=allowing_roles,json=allowingRoles,proto3" json:"allowing_roles,omitempty"`
+	// What the subject holds for a time, which can be ended at once.
+	Grants        []*HeldGrant `protobuf:"bytes,4,rep,name=grants,proto3" json:"grants,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindingContext) Reset() {
+	*x = FindingContext{}
+	mi := &file_curfew_v1_finding_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindingContext) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindingContext) ProtoMessage() {}
+
+func (x *FindingContext) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_finding_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindingContext.ProtoReflect.Descriptor instead.
+func (*FindingContext) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_finding_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *FindingContext) GetHistory() []string {
+	if x != nil {
+		return x.History
+	}
+	return nil
+}
+
+func (x *FindingContext) GetReach() []string {
+	if x != nil {
+		return x.Reach
+	}
+	return nil
+}
+
+func (x *FindingContext) GetAllowingRoles() []string {
+	if x != nil {
+		return x.AllowingRoles
+	}
+	return nil
+}
+
+func (x *FindingContext) GetGrants() []*HeldGrant {
+	if x != nil {
+		return x.Grants
+	}
+	return nil
+}
+
+// HeldGrant is a grant in a line.
+type HeldGrant struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The role, and what it stands for at SaaS.
+	Text          string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeldGrant) Reset() {
+	*x = HeldGrant{}
+	mi := &file_curfew_v1_finding_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeldGrant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeldGrant) ProtoMessage() {}
+
+func (x *HeldGrant) ProtoReflect() protoreflect.Message {
+	mi := &file_curfew_v1_finding_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeldGrant.ProtoReflect.Descriptor instead.
+func (*HeldGrant) Descriptor() ([]byte, []int) {
+	return file_curfew_v1_finding_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *HeldGrant) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *HeldGrant) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 var File_curfew_v1_finding_proto protoreflect.FileDescriptor
 
 const file_curfew_v1_finding_proto_rawDesc = "" +
 	"\n" +
-	"\x17curfew/v1/finding.proto\x12\tcurfew.v1\x1a\x18curfew/v1/decision.proto\x1a\x15curfew/v1/event.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa5\x03\n" +
+	"\x17curfew/v1/finding.proto\x12\tcurfew.v1\x1a\x18curfew/v1/decision.proto\x1a\x15curfew/v1/event.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf0\x03\n" +
 	"\aFinding\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1c\n" +
@@ -264,7 +410,17 @@ const file_curfew_v1_finding_proto_rawDesc = "" +
 	" \x03(\tR\bcontrols\x12.\n" +
 	"\x04time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
 	"\x06format\x18\f \x01(\rR\x06format\x12\x19\n" +
-	"\bgrant_id\x18\r \x01(\tR\agrantId*\x91\x01\n" +
+	"\bgrant_id\x18\r \x01(\tR\agrantId\x123\n" +
+	"\acontext\x18\x0e \x01(\v2\x19.curfew.v1.FindingContextR\acontext\x12\x14\n" +
+	"\x05about\x18\x0f \x01(\tR\x05about\"\x95\x01\n" +
+	"\x0eFindingContext\x12\x18\n" +
+	"\ahistory\x18\x01 \x03(\tR\ahistory\x12\x14\n" +
+	"\x05reach\x18\x02 \x03(\tR\x05reach\x12%\n" +
+	"\x0eallowing_roles\x18\x03 \x03(\tR\rallowingRoles\x12,\n" +
+	"\x06grants\x18\x04 \x03(\v2\x14.curfew.v1.HeldGrantR\x06grants\"/\n" +
+	"\tHeldGrant\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text*\x91\x01\n" +
 	"\bSeverity\x12\x18\n" +
 	"\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16SEVERITY_INFORMATIONAL\x10\x01\x12\x10\n" +
@@ -286,24 +442,28 @@ func file_curfew_v1_finding_proto_rawDescGZIP() []byte {
 }
 
 var file_curfew_v1_finding_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_curfew_v1_finding_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_curfew_v1_finding_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_curfew_v1_finding_proto_goTypes = []any{
 	(Severity)(0),                 // 0: curfew.v1.Severity
 	(*Finding)(nil),               // 1: curfew.v1.Finding
-	(*Event)(nil),                 // 2: curfew.v1.Event
-	(*Decision)(nil),              // 3: curfew.v1.Decision
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*FindingContext)(nil),        // 2: curfew.v1.FindingContext
+	(*HeldGrant)(nil),             // 3: curfew.v1.HeldGrant
+	(*Event)(nil),                 // 4: curfew.v1.Event
+	(*Decision)(nil),              // 5: curfew.v1.Decision
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
 }
 var file_curfew_v1_finding_proto_depIdxs = []int32{
 	0, // 0: curfew.v1.Finding.severity:type_name -> curfew.v1.Severity
-	2, // 1: curfew.v1.Finding.event:type_name -> curfew.v1.Event
-	3, // 2: curfew.v1.Finding.decision:type_name -> curfew.v1.Decision
-	4, // 3: curfew.v1.Finding.time:type_name -> google.protobuf.Timestamp
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	4, // 1: curfew.v1.Finding.event:type_name -> curfew.v1.Event
+	5, // 2: curfew.v1.Finding.decision:type_name -> curfew.v1.Decision
+	6, // 3: curfew.v1.Finding.time:type_name -> google.protobuf.Timestamp
+	2, // 4: curfew.v1.Finding.context:type_name -> curfew.v1.FindingContext
+	3, // 5: curfew.v1.FindingContext.grants:type_name -> curfew.v1.HeldGrant
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_curfew_v1_finding_proto_init() }
@@ -319,7 +479,7 @@ func file_curfew_v1_finding_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_curfew_v1_finding_proto_rawDesc), len(file_curfew_v1_finding_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   1,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -211,20 +211,26 @@ const (
 	NoticeKind_NOTICE_KIND_BREAK_GLASS NoticeKind = 7
 	// To those who may approve: more time is asked for.
 	NoticeKind_NOTICE_KIND_EXTENSION NoticeKind = 8
+	// To everybody who reads alerts: some will be kept from them from now on, or no longer.
+	NoticeKind_NOTICE_KIND_SILENCE NoticeKind = 9
+	// To the person asked: was this you?
+	NoticeKind_NOTICE_KIND_QUESTION NoticeKind = 10
 )
 
 // Enum value maps for NoticeKind.
 var (
 	NoticeKind_name = map[int32]string{
-		0: "NOTICE_KIND_UNSPECIFIED",
-		1: "NOTICE_KIND_REQUESTED",
-		2: "NOTICE_KIND_ANSWERED",
-		3: "NOTICE_KIND_ACTIVE",
-		4: "NOTICE_KIND_ENDING",
-		5: "NOTICE_KIND_ENDED",
-		6: "NOTICE_KIND_TASK",
-		7: "NOTICE_KIND_BREAK_GLASS",
-		8: "NOTICE_KIND_EXTENSION",
+		0:  "NOTICE_KIND_UNSPECIFIED",
+		1:  "NOTICE_KIND_REQUESTED",
+		2:  "NOTICE_KIND_ANSWERED",
+		3:  "NOTICE_KIND_ACTIVE",
+		4:  "NOTICE_KIND_ENDING",
+		5:  "NOTICE_KIND_ENDED",
+		6:  "NOTICE_KIND_TASK",
+		7:  "NOTICE_KIND_BREAK_GLASS",
+		8:  "NOTICE_KIND_EXTENSION",
+		9:  "NOTICE_KIND_SILENCE",
+		10: "NOTICE_KIND_QUESTION",
 	}
 	NoticeKind_value = map[string]int32{
 		"NOTICE_KIND_UNSPECIFIED": 0,
@@ -236,6 +242,8 @@ var (
 		"NOTICE_KIND_TASK":        6,
 		"NOTICE_KIND_BREAK_GLASS": 7,
 		"NOTICE_KIND_EXTENSION":   8,
+		"NOTICE_KIND_SILENCE":     9,
+		"NOTICE_KIND_QUESTION":    10,
 	}
 )
 
@@ -559,79 +567,6 @@ func (x *Grant) GetDigest() string {
 	return ""
 }
 
-// Approval is one person's answer.
-type Approval struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who: a subject. "rule:<name>" where a rule of the policy answered.
-	Author string `protobuf:"bytes,1,opt,name=author,proto3" json:"author,omitempty"`
-	// When, by Curfew's clock.
-	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
-	// What they said.
-	Comment string `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
-	// Digest of what they said it of.
-	Digest        string `protobuf:"bytes,4,opt,name=digest,proto3" json:"digest,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Approval) Reset() {
-	*x = Approval{}
-	mi := &file_curfew_v1_grant_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Approval) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Approval) ProtoMessage() {}
-
-func (x *Approval) ProtoReflect() protoreflect.Message {
-	mi := &file_curfew_v1_grant_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Approval.ProtoReflect.Descriptor instead.
-func (*Approval) Descriptor() ([]byte, []int) {
-	return file_curfew_v1_grant_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *Approval) GetAuthor() string {
-	if x != nil {
-		return x.Author
-	}
-	return ""
-}
-
-func (x *Approval) GetTime() *timestamppb.Timestamp {
-	if x != nil {
-		return x.Time
-	}
-	return nil
-}
-
-func (x *Approval) GetComment() string {
-	if x != nil {
-		return x.Comment
-	}
-	return ""
-}
-
-func (x *Approval) GetDigest() string {
-	if x != nil {
-		return x.Digest
-	}
-	return ""
-}
-
 // Extension is more time for a grant, counted from its end.
 type Extension struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -651,7 +586,7 @@ type Extension struct {
 
 func (x *Extension) Reset() {
 	*x = Extension{}
-	mi := &file_curfew_v1_grant_proto_msgTypes[2]
+	mi := &file_curfew_v1_grant_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -663,7 +598,7 @@ func (x *Extension) String() string {
 func (*Extension) ProtoMessage() {}
 
 func (x *Extension) ProtoReflect() protoreflect.Message {
-	mi := &file_curfew_v1_grant_proto_msgTypes[2]
+	mi := &file_curfew_v1_grant_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -676,7 +611,7 @@ func (x *Extension) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Extension.ProtoReflect.Descriptor instead.
 func (*Extension) Descriptor() ([]byte, []int) {
-	return file_curfew_v1_grant_proto_rawDescGZIP(), []int{2}
+	return file_curfew_v1_grant_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *Extension) GetBy() *durationpb.Duration {
@@ -757,7 +692,7 @@ type HeldPrivilege struct {
 
 func (x *HeldPrivilege) Reset() {
 	*x = HeldPrivilege{}
-	mi := &file_curfew_v1_grant_proto_msgTypes[3]
+	mi := &file_curfew_v1_grant_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -769,7 +704,7 @@ func (x *HeldPrivilege) String() string {
 func (*HeldPrivilege) ProtoMessage() {}
 
 func (x *HeldPrivilege) ProtoReflect() protoreflect.Message {
-	mi := &file_curfew_v1_grant_proto_msgTypes[3]
+	mi := &file_curfew_v1_grant_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -782,7 +717,7 @@ func (x *HeldPrivilege) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeldPrivilege.ProtoReflect.Descriptor instead.
 func (*HeldPrivilege) Descriptor() ([]byte, []int) {
-	return file_curfew_v1_grant_proto_rawDescGZIP(), []int{3}
+	return file_curfew_v1_grant_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *HeldPrivilege) GetPrivilege() *Privilege {
@@ -904,97 +839,6 @@ func (x *HeldPrivilege) GetKeepSessions() bool {
 	return false
 }
 
-// Notice is what one or more people are told of a grant.
-type Notice struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The same notice has the same id.
-	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The tenant it is in.
-	Tenant string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	// What about.
-	Kind NoticeKind `protobuf:"varint,3,opt,name=kind,proto3,enum=curfew.v1.NoticeKind" json:"kind,omitempty"`
-	// The grant as it stands.
-	Grant *Grant `protobuf:"bytes,4,opt,name=grant,proto3" json:"grant,omitempty"`
-	// Whom: persons.
-	To []string `protobuf:"bytes,5,rep,name=to,proto3" json:"to,omitempty"`
-	// What, in one line or a few.
-	Text          string `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Notice) Reset() {
-	*x = Notice{}
-	mi := &file_curfew_v1_grant_proto_msgTypes[4]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Notice) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Notice) ProtoMessage() {}
-
-func (x *Notice) ProtoReflect() protoreflect.Message {
-	mi := &file_curfew_v1_grant_proto_msgTypes[4]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Notice.ProtoReflect.Descriptor instead.
-func (*Notice) Descriptor() ([]byte, []int) {
-	return file_curfew_v1_grant_proto_rawDescGZIP(), []int{4}
-}
-
-func (x *Notice) GetId() string {
-	if x != nil {
-		return x.Id
-	}
-	return ""
-}
-
-func (x *Notice) GetTenant() string {
-	if x != nil {
-		return x.Tenant
-	}
-	return ""
-}
-
-func (x *Notice) GetKind() NoticeKind {
-	if x != nil {
-		return x.Kind
-	}
-	return NoticeKind_NOTICE_KIND_UNSPECIFIED
-}
-
-func (x *Notice) GetGrant() *Grant {
-	if x != nil {
-		return x.Grant
-	}
-	return nil
-}
-
-func (x *Notice) GetTo() []string {
-	if x != nil {
-		return x.To
-	}
-	return nil
-}
-
-func (x *Notice) GetText() string {
-	if x != nil {
-		return x.Text
-	}
-	return ""
-}
-
 // GrantStep is one step in a grant's life: the unit on the GRANTS stream, appended with the expected last sequence of
 // the grant's subject.
 type GrantStep struct {
@@ -1015,7 +859,7 @@ type GrantStep struct {
 
 func (x *GrantStep) Reset() {
 	*x = GrantStep{}
-	mi := &file_curfew_v1_grant_proto_msgTypes[5]
+	mi := &file_curfew_v1_grant_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1027,7 +871,7 @@ func (x *GrantStep) String() string {
 func (*GrantStep) ProtoMessage() {}
 
 func (x *GrantStep) ProtoReflect() protoreflect.Message {
-	mi := &file_curfew_v1_grant_proto_msgTypes[5]
+	mi := &file_curfew_v1_grant_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1040,7 +884,7 @@ func (x *GrantStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantStep.ProtoReflect.Descriptor instead.
 func (*GrantStep) Descriptor() ([]byte, []int) {
-	return file_curfew_v1_grant_proto_rawDescGZIP(), []int{5}
+	return file_curfew_v1_grant_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GrantStep) GetFormat() uint32 {
@@ -1082,7 +926,7 @@ var File_curfew_v1_grant_proto protoreflect.FileDescriptor
 
 const file_curfew_v1_grant_proto_rawDesc = "" +
 	"\n" +
-	"\x15curfew/v1/grant.proto\x12\tcurfew.v1\x1a\x19curfew/v1/privilege.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\b\n" +
+	"\x15curfew/v1/grant.proto\x12\tcurfew.v1\x1a\x18curfew/v1/approval.proto\x1a\x19curfew/v1/privilege.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\b\n" +
 	"\x05Grant\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x18\n" +
@@ -1118,12 +962,7 @@ const file_curfew_v1_grant_proto_rawDesc = "" +
 	"\x05pages\x18\x19 \x01(\rR\x05pages\x127\n" +
 	"\treview_by\x18\x1a \x01(\v2\x1a.google.protobuf.TimestampR\breviewBy\x12+\n" +
 	"\x06review\x18\x1b \x01(\v2\x13.curfew.v1.ApprovalR\x06review\x12\x16\n" +
-	"\x06digest\x18\x1c \x01(\tR\x06digest\"\x84\x01\n" +
-	"\bApproval\x12\x16\n" +
-	"\x06author\x18\x01 \x01(\tR\x06author\x12.\n" +
-	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x18\n" +
-	"\acomment\x18\x03 \x01(\tR\acomment\x12\x16\n" +
-	"\x06digest\x18\x04 \x01(\tR\x06digest\"\xd2\x01\n" +
+	"\x06digest\x18\x1c \x01(\tR\x06digest\"\xd2\x01\n" +
 	"\tExtension\x12)\n" +
 	"\x02by\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x02by\x12\x16\n" +
 	"\x06author\x18\x02 \x01(\tR\x06author\x12\x16\n" +
@@ -1148,14 +987,7 @@ const file_curfew_v1_grant_proto_rawDesc = "" +
 	"\x04link\x18\x0e \x01(\tR\x04link\x12\x1a\n" +
 	"\battempts\x18\x0f \x01(\rR\battempts\x12\x18\n" +
 	"\atrouble\x18\x10 \x01(\tR\atrouble\x12#\n" +
-	"\rkeep_sessions\x18\x11 \x01(\bR\fkeepSessions\"\xa7\x01\n" +
-	"\x06Notice\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
-	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12)\n" +
-	"\x04kind\x18\x03 \x01(\x0e2\x15.curfew.v1.NoticeKindR\x04kind\x12&\n" +
-	"\x05grant\x18\x04 \x01(\v2\x10.curfew.v1.GrantR\x05grant\x12\x0e\n" +
-	"\x02to\x18\x05 \x03(\tR\x02to\x12\x12\n" +
-	"\x04text\x18\x06 \x01(\tR\x04text\"\xab\x01\n" +
+	"\rkeep_sessions\x18\x11 \x01(\bR\fkeepSessions\"\xab\x01\n" +
 	"\tGrantStep\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12&\n" +
 	"\x05grant\x18\x02 \x01(\v2\x10.curfew.v1.GrantR\x05grant\x12.\n" +
@@ -1185,7 +1017,7 @@ const file_curfew_v1_grant_proto_rawDesc = "" +
 	"\x15PRIVILEGE_STAGE_TAKEN\x10\x04\x12\x18\n" +
 	"\x14PRIVILEGE_STAGE_GONE\x10\x05\x12\x18\n" +
 	"\x14PRIVILEGE_STAGE_LEFT\x10\x06\x12\x1b\n" +
-	"\x17PRIVILEGE_STAGE_REFUSED\x10\a*\xf3\x01\n" +
+	"\x17PRIVILEGE_STAGE_REFUSED\x10\a*\xa6\x02\n" +
 	"\n" +
 	"NoticeKind\x12\x1b\n" +
 	"\x17NOTICE_KIND_UNSPECIFIED\x10\x00\x12\x19\n" +
@@ -1196,7 +1028,10 @@ const file_curfew_v1_grant_proto_rawDesc = "" +
 	"\x11NOTICE_KIND_ENDED\x10\x05\x12\x14\n" +
 	"\x10NOTICE_KIND_TASK\x10\x06\x12\x1b\n" +
 	"\x17NOTICE_KIND_BREAK_GLASS\x10\a\x12\x19\n" +
-	"\x15NOTICE_KIND_EXTENSION\x10\bB5Z3github.com/curfewhq/curfew/proto/curfew/v1;curfewv1b\x06proto3"
+	"\x15NOTICE_KIND_EXTENSION\x10\b\x12\x17\n" +
+	"\x13NOTICE_KIND_SILENCE\x10\t\x12\x18\n" +
+	"\x14NOTICE_KIND_QUESTION\x10\n" +
+	"B5Z3github.com/curfewhq/curfew/proto/curfew/v1;curfewv1b\x06proto3"
 
 var (
 	file_curfew_v1_grant_proto_rawDescOnce sync.Once
@@ -1211,57 +1046,53 @@ func file_curfew_v1_grant_proto_rawDescGZIP() []byte {
 }
 
 var file_curfew_v1_grant_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_curfew_v1_grant_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_curfew_v1_grant_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_curfew_v1_grant_proto_goTypes = []any{
 	(GrantState)(0),               // 0: curfew.v1.GrantState
 	(PrivilegeStage)(0),           // 1: curfew.v1.PrivilegeStage
 	(NoticeKind)(0),               // 2: curfew.v1.NoticeKind
 	(*Grant)(nil),                 // 3: curfew.v1.Grant
-	(*Approval)(nil),              // 4: curfew.v1.Approval
-	(*Extension)(nil),             // 5: curfew.v1.Extension
-	(*HeldPrivilege)(nil),         // 6: curfew.v1.HeldPrivilege
-	(*Notice)(nil),                // 7: curfew.v1.Notice
-	(*GrantStep)(nil),             // 8: curfew.v1.GrantStep
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 10: google.protobuf.Duration
-	(*Privilege)(nil),             // 11: curfew.v1.Privilege
-	(*PrivilegeState)(nil),        // 12: curfew.v1.PrivilegeState
+	(*Extension)(nil),             // 4: curfew.v1.Extension
+	(*HeldPrivilege)(nil),         // 5: curfew.v1.HeldPrivilege
+	(*GrantStep)(nil),             // 6: curfew.v1.GrantStep
+	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 8: google.protobuf.Duration
+	(*Approval)(nil),              // 9: curfew.v1.Approval
+	(*Privilege)(nil),             // 10: curfew.v1.Privilege
+	(*PrivilegeState)(nil),        // 11: curfew.v1.PrivilegeState
 }
 var file_curfew_v1_grant_proto_depIdxs = []int32{
 	0,  // 0: curfew.v1.Grant.state:type_name -> curfew.v1.GrantState
-	9,  // 1: curfew.v1.Grant.from:type_name -> google.protobuf.Timestamp
-	9,  // 2: curfew.v1.Grant.expires_at:type_name -> google.protobuf.Timestamp
-	9,  // 3: curfew.v1.Grant.ended_at:type_name -> google.protobuf.Timestamp
-	10, // 4: curfew.v1.Grant.duration:type_name -> google.protobuf.Duration
-	6,  // 5: curfew.v1.Grant.privileges:type_name -> curfew.v1.HeldPrivilege
-	4,  // 6: curfew.v1.Grant.approvals:type_name -> curfew.v1.Approval
-	9,  // 7: curfew.v1.Grant.answer_by:type_name -> google.protobuf.Timestamp
-	10, // 8: curfew.v1.Grant.longest:type_name -> google.protobuf.Duration
-	5,  // 9: curfew.v1.Grant.extension:type_name -> curfew.v1.Extension
-	10, // 10: curfew.v1.Grant.remind_before:type_name -> google.protobuf.Duration
+	7,  // 1: curfew.v1.Grant.from:type_name -> google.protobuf.Timestamp
+	7,  // 2: curfew.v1.Grant.expires_at:type_name -> google.protobuf.Timestamp
+	7,  // 3: curfew.v1.Grant.ended_at:type_name -> google.protobuf.Timestamp
+	8,  // 4: curfew.v1.Grant.duration:type_name -> google.protobuf.Duration
+	5,  // 5: curfew.v1.Grant.privileges:type_name -> curfew.v1.HeldPrivilege
+	9,  // 6: curfew.v1.Grant.approvals:type_name -> curfew.v1.Approval
+	7,  // 7: curfew.v1.Grant.answer_by:type_name -> google.protobuf.Timestamp
+	8,  // 8: curfew.v1.Grant.longest:type_name -> google.protobuf.Duration
+	4,  // 9: curfew.v1.Grant.extension:type_name -> curfew.v1.Extension
+	8,  // 10: curfew.v1.Grant.remind_before:type_name -> google.protobuf.Duration
 	2,  // 11: curfew.v1.Grant.told:type_name -> curfew.v1.NoticeKind
-	9,  // 12: curfew.v1.Grant.review_by:type_name -> google.protobuf.Timestamp
-	4,  // 13: curfew.v1.Grant.review:type_name -> curfew.v1.Approval
-	9,  // 14: curfew.v1.Approval.time:type_name -> google.protobuf.Timestamp
-	10, // 15: curfew.v1.Extension.by:type_name -> google.protobuf.Duration
-	9,  // 16: curfew.v1.Extension.answer_by:type_name -> google.protobuf.Timestamp
-	4,  // 17: curfew.v1.Extension.approvals:type_name -> curfew.v1.Approval
-	11, // 18: curfew.v1.HeldPrivilege.privilege:type_name -> curfew.v1.Privilege
-	1,  // 19: curfew.v1.HeldPrivilege.stage:type_name -> curfew.v1.PrivilegeStage
-	12, // 20: curfew.v1.HeldPrivilege.prior:type_name -> curfew.v1.PrivilegeState
-	9,  // 21: curfew.v1.HeldPrivilege.claimed:type_name -> google.protobuf.Timestamp
-	9,  // 22: curfew.v1.HeldPrivilege.seen:type_name -> google.protobuf.Timestamp
-	9,  // 23: curfew.v1.HeldPrivilege.called:type_name -> google.protobuf.Timestamp
-	9,  // 24: curfew.v1.HeldPrivilege.gone:type_name -> google.protobuf.Timestamp
-	2,  // 25: curfew.v1.Notice.kind:type_name -> curfew.v1.NoticeKind
-	3,  // 26: curfew.v1.Notice.grant:type_name -> curfew.v1.Grant
-	3,  // 27: curfew.v1.GrantStep.grant:type_name -> curfew.v1.Grant
-	9,  // 28: curfew.v1.GrantStep.time:type_name -> google.protobuf.Timestamp
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	7,  // 12: curfew.v1.Grant.review_by:type_name -> google.protobuf.Timestamp
+	9,  // 13: curfew.v1.Grant.review:type_name -> curfew.v1.Approval
+	8,  // 14: curfew.v1.Extension.by:type_name -> google.protobuf.Duration
+	7,  // 15: curfew.v1.Extension.answer_by:type_name -> google.protobuf.Timestamp
+	9,  // 16: curfew.v1.Extension.approvals:type_name -> curfew.v1.Approval
+	10, // 17: curfew.v1.HeldPrivilege.privilege:type_name -> curfew.v1.Privilege
+	1,  // 18: curfew.v1.HeldPrivilege.stage:type_name -> curfew.v1.PrivilegeStage
+	11, // 19: curfew.v1.HeldPrivilege.prior:type_name -> curfew.v1.PrivilegeState
+	7,  // 20: curfew.v1.HeldPrivilege.claimed:type_name -> google.protobuf.Timestamp
+	7,  // 21: curfew.v1.HeldPrivilege.seen:type_name -> google.protobuf.Timestamp
+	7,  // 22: curfew.v1.HeldPrivilege.called:type_name -> google.protobuf.Timestamp
+	7,  // 23: curfew.v1.HeldPrivilege.gone:type_name -> google.protobuf.Timestamp
+	3,  // 24: curfew.v1.GrantStep.grant:type_name -> curfew.v1.Grant
+	7,  // 25: curfew.v1.GrantStep.time:type_name -> google.protobuf.Timestamp
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_curfew_v1_grant_proto_init() }
@@ -1269,6 +1100,7 @@ func file_curfew_v1_grant_proto_init() {
 	if File_curfew_v1_grant_proto != nil {
 		return
 	}
+	file_curfew_v1_approval_proto_init()
 	file_curfew_v1_privilege_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1276,7 +1108,7 @@ func file_curfew_v1_grant_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_curfew_v1_grant_proto_rawDesc), len(file_curfew_v1_grant_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   6,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
