@@ -55,7 +55,7 @@ func TestBook(t *testing.T) {
 		t.Errorf("the same id again: got %v, want ErrConflict", err)
 	}
 	over, _ := first.Get("g-1")
-	end := proto.CloneOf(over.Grant)
+	end := proto.CloneOf(over.Value)
 	end.State = revoked
 	change := grant.Change{Entry: over, Next: end, Author: "service:scheduler"}
 	if errs := first.Store(t.Context(), at(60), change); errs[0] != nil {
@@ -65,7 +65,7 @@ func TestBook(t *testing.T) {
 		t.Errorf("the same step again: got %v, want ErrConflict", errs[0])
 	}
 	e, _ := first.Get("g-0")
-	if errs := first.Store(t.Context(), noon.Add(-time.Hour), grant.Change{Entry: e, Next: e.Grant, Author: "person:max"}); errs[0] != nil {
+	if errs := first.Store(t.Context(), noon.Add(-time.Hour), grant.Change{Entry: e, Next: e.Value, Author: "person:max"}); errs[0] != nil {
 		t.Fatal(errs[0])
 	}
 	if again, err := first.Load(t.Context(), "g-0"); err != nil || !again.Time.Equal(noon) {
@@ -80,8 +80,8 @@ func TestBook(t *testing.T) {
 	if len(heard) != 3 {
 		t.Errorf("heard %d newest steps, want 3", len(heard))
 	}
-	if e, err := second.Load(t.Context(), "g-1"); err != nil || e.Grant.GetState() != revoked {
-		t.Errorf("load what is over: got %v, %v", e.Grant, err)
+	if e, err := second.Load(t.Context(), "g-1"); err != nil || e.Value.GetState() != revoked {
+		t.Errorf("load what is over: got %v, %v", e.Value, err)
 	}
 }
 
@@ -101,12 +101,12 @@ func TestAConflictKeepsNobodyElseBack(t *testing.T) {
 	}
 	met := map[int]bool{0: true, 150: true, 151: true, 299: true}
 	k.Each(func(e grant.Entry) bool {
-		next, _ := grant.Turn(e.Grant, at(60))
+		next, _ := grant.Turn(e.Value, at(60))
 		turn = append(turn, grant.Change{Entry: e, Next: next, Author: "service:scheduler"})
 		return true
 	})
 	for i := range met {
-		if errs := k.Store(t.Context(), noon, grant.Change{Entry: turn[i].Entry, Next: turn[i].Entry.Grant, Author: "person:eve"}); errs[0] != nil {
+		if errs := k.Store(t.Context(), noon, grant.Change{Entry: turn[i].Entry, Next: turn[i].Entry.Value, Author: "person:eve"}); errs[0] != nil {
 			t.Fatal(errs[0])
 		}
 	}
@@ -141,7 +141,7 @@ func TestAStepThatCannotBeReadIsLeftOut(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || fmt.Sprint(lost) != "[1 3]" || again.Len() != 1 {
 		t.Errorf("got %v, lost %v, %d grants, want the first and the third step lost, and one grant", err, lost, again.Len())
 	}
-	if e, ok := again.Get("g-1"); !ok || e.Grant.GetState() != active || e.Sequence != bad {
-		t.Errorf("got %v at %d, want it as before the step that cannot be read, and the next behind that, %d", e.Grant, e.Sequence, bad)
+	if e, ok := again.Get("g-1"); !ok || e.Value.GetState() != active || e.Sequence != bad {
+		t.Errorf("got %v at %d, want it as before the step that cannot be read, and the next behind that, %d", e.Value, e.Sequence, bad)
 	}
 }

@@ -139,10 +139,10 @@ func (p *provisioning) follow(ctx context.Context) {
 
 // changed tells the actors what a step is about.
 func (p *provisioning) changed(e grant.Entry) {
-	over := grant.IsOver(e.Grant)
-	for _, held := range e.Grant.GetPrivileges() {
+	over := grant.IsOver(e.Value)
+	for _, held := range e.Value.GetPrivileges() {
 		if a := p.actors[held.GetPrivilege().GetSource()]; a != nil {
-			a.inbox.add(touch{key: p.key(held), id: e.Grant.GetId(), over: over})
+			a.inbox.add(touch{key: p.key(held), id: e.Value.GetId(), over: over})
 		}
 	}
 }

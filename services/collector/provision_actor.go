@@ -85,9 +85,9 @@ func (a *actor) restore() {
 	a.storing, a.stored = false, make(chan written, 1)
 	a.Metrics.Away(a.source, false)
 	a.book.Each(func(e grant.Entry) bool {
-		for _, held := range e.Grant.GetPrivileges() {
+		for _, held := range e.Value.GetPrivileges() {
 			if held.GetPrivilege().GetSource() == a.source {
-				a.touch(touch{key: a.key(held), id: e.Grant.GetId()})
+				a.touch(touch{key: a.key(held), id: e.Value.GetId()})
 			}
 		}
 		return true

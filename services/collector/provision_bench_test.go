@@ -123,7 +123,7 @@ func storm(b *testing.B, hung int) (late []time.Duration) {
 	end := time.Now()
 	scheduled := make([]grant.Change, 0, stormGrants)
 	p.book.Each(func(e grant.Entry) bool {
-		scheduled = append(scheduled, grant.Change{Entry: e, Next: grant.Revoke(e.Grant, end), Author: "service:scheduler"})
+		scheduled = append(scheduled, grant.Change{Entry: e, Next: grant.Revoke(e.Value, end), Author: "service:scheduler"})
 		return true
 	})
 	if err := errors.Join(p.book.Store(ctx, end, scheduled...)...); err != nil {

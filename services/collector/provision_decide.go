@@ -68,9 +68,9 @@ func (a *actor) members(t *task) (all []member) {
 		if _, large := a.large.Load(id); !ok || large {
 			continue
 		}
-		for i, held := range e.Grant.GetPrivileges() {
+		for i, held := range e.Value.GetPrivileges() {
 			if held.GetPrivilege().GetSource() == a.source && a.key(held) == t.key {
-				all = append(all, member{e.Grant, i, held})
+				all = append(all, member{e.Value, i, held})
 			}
 		}
 	}

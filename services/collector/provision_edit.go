@@ -140,9 +140,9 @@ func (p *provisioning) changes(edits []edit, load func(id string) (grant.Entry, 
 				return nil, fmt.Errorf("read grant %s: %w", e.id, err)
 			}
 			i, at[e.id] = len(changes), len(changes)
-			changes = append(changes, grant.Change{Entry: entry, Next: proto.CloneOf(entry.Grant), Author: author})
+			changes = append(changes, grant.Change{Entry: entry, Next: proto.CloneOf(entry.Value), Author: author})
 		}
-		if c := &changes[i]; e.fits(c.Entry.Grant) {
+		if c := &changes[i]; e.fits(c.Entry.Value) {
 			e.change(c.Next.GetPrivileges()[e.at])
 			if c.Detail == "" {
 				c.Detail = e.detail
@@ -151,7 +151,7 @@ func (p *provisioning) changes(edits []edit, load func(id string) (grant.Entry, 
 	}
 	now, kept := p.Clock.Now(), changes[:0]
 	for _, c := range changes {
-		if !proto.Equal(c.Entry.Grant, c.Next) {
+		if !proto.Equal(c.Entry.Value, c.Next) {
 			c.Next = grant.Settle(c.Next, now)
 			kept = append(kept, c)
 		}

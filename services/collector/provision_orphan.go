@@ -41,20 +41,20 @@ func (o *orphans) look(ctx context.Context) error {
 	sources := map[string]int{}
 	var edits []edit
 	o.book.Each(func(e grant.Entry) bool {
-		if !grant.IsWanted(e.Grant) && !grant.IsEnding(e.Grant) {
+		if !grant.IsWanted(e.Value) && !grant.IsEnding(e.Value) {
 			return true
 		}
-		for i, held := range e.Grant.GetPrivileges() {
+		for i, held := range e.Value.GetPrivileges() {
 			source := held.GetPrivilege().GetSource()
-			m := member{e.Grant, i, held}
+			m := member{e.Value, i, held}
 			if o.actors[source] != nil || !m.isOpen() && held.GetStage() != stageNone {
 				continue
 			}
 			sources[source]++
 			text := o.why(source)
-			never := held.GetStage() == stageNone && grant.IsEnding(e.Grant)
-			if idle := held.GetStage() == stageHeld && grant.IsWanted(e.Grant); never || !idle && held.GetTrouble() != text {
-				edits = append(edits, edit{id: e.Grant.GetId(), at: i, was: held, wanted: grant.IsWanted(e.Grant), detail: text, change: func(h *curfewv1.HeldPrivilege) {
+			never := held.GetStage() == stageNone && grant.IsEnding(e.Value)
+			if idle := held.GetStage() == stageHeld && grant.IsWanted(e.Value); never || !idle && held.GetTrouble() != text {
+				edits = append(edits, edit{id: e.Value.GetId(), at: i, was: held, wanted: grant.IsWanted(e.Value), detail: text, change: func(h *curfewv1.HeldPrivilege) {
 					if h.Trouble = text; never {
 						h.Stage, h.Trouble = stageGone, ""
 					}

@@ -95,7 +95,7 @@ func (r *repository) settle() {
 	r.until(30*time.Minute, func() bool {
 		settled := true
 		r.crew[0].book.Each(func(e grant.Entry) bool {
-			settled = settled && e.Grant.GetState() == stateActive
+			settled = settled && e.Value.GetState() == stateActive
 			return settled
 		})
 		return settled

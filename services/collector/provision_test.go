@@ -187,13 +187,13 @@ func (s *scene) schedule(book *grant.Book) (next time.Duration) {
 	next = time.Hour
 	again := false
 	book.Each(func(e grant.Entry) bool {
-		if turned, _ := grant.Turn(e.Grant, s.clock.Now()); turned != nil {
-			s.change(e.Grant.GetId(), func(g *curfewv1.Grant) *curfewv1.Grant {
+		if turned, _ := grant.Turn(e.Value, s.clock.Now()); turned != nil {
+			s.change(e.Value.GetId(), func(g *curfewv1.Grant) *curfewv1.Grant {
 				turned, _ := grant.Turn(g, s.clock.Now())
 				return turned
 			})
 			again = true
-		} else if at, ok := grant.Due(e.Grant); ok {
+		} else if at, ok := grant.Due(e.Value); ok {
 			next = min(next, at.Sub(s.clock.Now()))
 		}
 		return true
@@ -212,7 +212,7 @@ func (s *scene) change(id string, change func(*curfewv1.Grant) *curfewv1.Grant) 
 		if err != nil {
 			s.Fatal(err)
 		}
-		next := change(proto.CloneOf(e.Grant))
+		next := change(proto.CloneOf(e.Value))
 		if next == nil {
 			return
 		}
@@ -234,7 +234,7 @@ func (s *scene) load(id string) *curfewv1.Grant {
 	if err != nil {
 		s.Fatal(err)
 	}
-	return e.Grant
+	return e.Value
 }
 
 func (s *scene) in(state curfewv1.GrantState, ids ...string) func() bool {
