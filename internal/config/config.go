@@ -6,11 +6,13 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/curfewhq/curfew/internal/yamlfile"
@@ -40,6 +42,8 @@ type Config struct {
 	Sources map[string]Source `yaml:"sources"`
 	// Receivers by name, each with its plug-in's keys.
 	Receivers map[string]yamlfile.Section `yaml:"receivers"`
+	// Alerts is where alerts go, and when they do not.
+	Alerts Alerts `yaml:"alerts"`
 }
 
 // NATS says which cluster to join.
@@ -92,6 +96,7 @@ func Read(path string) (Config, error) {
 		}
 	}
 	c.Redis.URL = c.Redis.URL.In(dir)
+	c.Alerts.Heartbeat.URL = c.Alerts.Heartbeat.URL.In(dir)
 	for name, source := range c.Sources {
 		var err error
 		if c.Sources[name], err = source.named(path); err != nil {
@@ -120,6 +125,9 @@ func (c Config) check() error {
 		}
 	}
 	if err := c.Webhooks.check(); err != nil {
+		return err
+	}
+	if err := c.Alerts.check(slices.Sorted(maps.Keys(c.Receivers))); err != nil {
 		return err
 	}
 	if err := c.API.check(); err != nil {

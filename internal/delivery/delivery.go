@@ -18,6 +18,8 @@ type Refused struct {
 	After time.Duration
 	// Final says that trying again helps only once a person has changed something, such as a token that was withdrawn.
 	Final bool
+	// Unfit says that it is this message that is not taken, as too large for one: another might be.
+	Unfit bool
 }
 
 // Error is the reason.
@@ -38,4 +40,13 @@ type Pace struct {
 	Burst int
 	// Every is how long for each thereafter.
 	Every time.Duration
+}
+
+// Unsent is err of something that went wrong before anything was sent, and that only a person can put right, such as a
+// secret that cannot be read. Nil stays nil.
+func Unsent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Refused{Reason: err.Error(), Final: true}
 }

@@ -1,0 +1,148 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Alerts is where alerts go, and when they do not.
+type Alerts struct {
+	// Routes are tried in order; empty = every alert goes to every receiver.
+	Routes []Route `yaml:"routes"`
+	// Escalate calls others for what nobody took on, in order; empty = what is critical is said once more after 15 minutes,
+	// and what is high after an hour.
+	Escalate []Escalation `yaml:"escalate"`
+	// Inhibit keeps back what another alert says better, besides what Curfew knows of its own detections.
+	Inhibit []Inhibition `yaml:"inhibit"`
+	// Maintenance keeps alerts back while somebody works on a source.
+	Maintenance []Maintenance `yaml:"maintenance"`
+	// Heartbeat is how people hear that Curfew itself is blind.
+	Heartbeat Heartbeat `yaml:"heartbeat"`
+	// Storm is from how many waiting alerts on a receiver is sent a summary instead of each; 0 = 1000.
+	Storm int `yaml:"storm"`
+	// SilentAfter is for how long a source may say nothing before people hear of it; 0 = an hour.
+	SilentAfter time.Duration `yaml:"silent_after"`
+}
+
+// Route sends the alerts that fit all that is set to receivers.
+type Route struct {
+	// Name of the route, as `curfew alert show` gives it.
+	Name string `yaml:"name"`
+	// Severity is the lowest that fits; empty = any.
+	Severity string `yaml:"severity"`
+	// Detections, Sources, Classes and Entities fit where one of them does; an entity may end in "*".
+	Detections []string `yaml:"detections"`
+	Sources    []string `yaml:"sources"`
+	Classes    []string `yaml:"classes"`
+	Entities   []string `yaml:"entities"`
+	// Receivers by name.
+	Receivers []string `yaml:"receivers"`
+	// Last says that no later route is tried for what fits.
+	Last bool `yaml:"last"`
+}
+
+// Escalation calls receivers for alerts that nobody took on.
+type Escalation struct {
+	// Severity is the lowest that is escalated.
+	Severity string `yaml:"severity"`
+	// After is how long after its opening.
+	After time.Duration `yaml:"after"`
+	// Receivers that get it too; empty = those that have it hear it once more.
+	Receivers []string `yaml:"receivers"`
+}
+
+// Inhibition is that one detection's alert says what others' say, and more.
+type Inhibition struct {
+	// Detection that says it better.
+	Detection string `yaml:"detection"`
+	// Hides are the detections whose alerts are kept back.
+	Hides []string `yaml:"hides"`
+	// Same is what both must be about: "event", "grant" or "entity".
+	Same string `yaml:"same"`
+}
+
+// Maintenance is a time in which alerts of sources are kept back.
+type Maintenance struct {
+	// Name of the window.
+	Name string `yaml:"name"`
+	// Sources it is about.
+	Sources []string `yaml:"sources"`
+	// From and Until bound it.
+	From  time.Time `yaml:"from"`
+	Until time.Time `yaml:"until"`
+}
+
+// Heartbeat is how people hear that Curfew itself is blind.
+type Heartbeat struct {
+	// Receivers that hear of it, whatever the routes say; empty = all.
+	Receivers []string `yaml:"receivers"`
+	// URL that is asked every minute while all is well, by which an outside service notices that it is not; it is a secret.
+	URL Secret `yaml:"url"`
+}
+
+// severities in order, as they are written.
+var severities = []string{"informational", "low", "medium", "high", "critical"}
+
+// Severity is a severity's number in OCSF, 0 for "".
+func Severity(word string) int { return slices.Index(severities, word) + 1 }
+
+func (a Alerts) check(receivers []string) error {
+	known := func(where string, names []string) error {
+		for _, name := range names {
+			if !slices.Contains(receivers, name) {
+				return fmt.Errorf("alerts.%s: no receiver is called %q; there are %s", where, name, cmp.Or(strings.Join(receivers, ", "), "none"))
+			}
+		}
+		return nil
+	}
+	level := func(where, word string) error {
+		if word != "" && !slices.Contains(severities, word) {
+			return fmt.Errorf("alerts.%s: %q is no severity; write %s", where, word, strings.Join(severities, ", "))
+		}
+		return nil
+	}
+	for i, r := range a.Routes {
+		where := fmt.Sprintf("routes[%d]", i)
+		if r.Name == "" {
+			return fmt.Errorf("alerts.%s: it has no name, by which `curfew alert show` tells why an alert went there", where)
+		}
+		if err := cmp.Or(level(where, r.Severity), known(where, r.Receivers)); err != nil {
+			return err
+		}
+	}
+	for i, e := range a.Escalate {
+		where := fmt.Sprintf("escalate[%d]", i)
+		if e.After <= 0 {
+			return fmt.Errorf("alerts.%s.after: say how long people have, such as 15m", where)
+		}
+		if i > 0 && e.After < a.Escalate[i-1].After {
+			return fmt.Errorf("alerts.%s.after: it is earlier than the one before; write them in order", where)
+		}
+		if err := cmp.Or(level(where, e.Severity), known(where, e.Receivers)); err != nil {
+			return err
+		}
+	}
+	for i, in := range a.Inhibit {
+		if in.Detection == "" || len(in.Hides) == 0 || !slices.Contains([]string{"event", "grant", "entity"}, in.Same) || slices.Contains(in.Hides, in.Detection) {
+			return fmt.Errorf("alerts.inhibit[%d]: name a detection, others that it hides, and under same what both must be about: event, grant or entity", i)
+		}
+	}
+	for i, m := range a.Maintenance {
+		if m.Name == "" || len(m.Sources) == 0 || !m.From.Before(m.Until) {
+			return fmt.Errorf("alerts.maintenance[%d]: it needs a name, sources, and a from before its until, such as 2026-12-01T20:00:00Z", i)
+		}
+	}
+	switch {
+	case a.Storm < 0 || a.Storm > 0 && a.Storm < 50:
+		return fmt.Errorf("alerts.storm: %d is too few; fewer than 50 alerts fit one message", a.Storm)
+	case a.SilentAfter < 0:
+		return fmt.Errorf("alerts.silent_after: it cannot be negative")
+	}
+	return known("heartbeat.receivers", a.Heartbeat.Receivers)
+}
