@@ -77,7 +77,7 @@ var walls = []wall{
 			"services/notifier/receiver/$1/...", "internal/config/...", "internal/yamlfile/...", "internal/card/...", "internal/delivery/...",
 			"internal/ocsf/...", "internal/vendorhttp/...", "github.com/slack-go/...", "github.com/wneessen/...",
 		}, contract...),
-		why:    "a receiver takes messages of the contract and brings its own Config: no bus, no service, no other plug-in",
+		why: "a receiver takes messages of the contract and brings its own Config: no bus, no service, no other plug-in",
 	},
 	{
 		from: []string{"services/evaluator/detection/..."}, to: []string{"..."},
