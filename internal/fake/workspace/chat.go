@@ -57,6 +57,9 @@ func readMetadata(raw string) (Metadata, *refusal) {
 func (w *Workspace) target(id string) (*channel, *refusal) {
 	to := w.channel(id)
 	if to == nil {
+		to = w.named(id)
+	}
+	if to == nil {
 		to = w.direct(id)
 	}
 	switch {
@@ -111,7 +114,7 @@ func (w *Workspace) write(to *channel, by, thread string, said content) *message
 
 // own is a message that the app may change. The caller holds the lock.
 func (w *Workspace) own(c *call, frozen string) (*channel, *message, *refusal) {
-	in := w.conversation(c.args["channel"])
+	in := w.channel(c.args["channel"])
 	if in == nil || in.private && !in.member {
 		return nil, nil, &refusal{code: "channel_not_found"}
 	}
@@ -127,18 +130,25 @@ func (w *Workspace) own(c *call, frozen string) (*channel, *message, *refusal) {
 	return in, m, nil
 }
 
-// update edits a message: text without blocks removes the blocks, and metadata stays unless there is other.
+// update edits a message. Text without blocks removes the blocks, blocks stay if neither is given, and metadata stays
+// unless there is other or {}: https://docs.slack.dev/reference/methods/chat.update.
 func (w *Workspace) update(c *call) (map[string]any, *refusal) {
 	in, m, refused := w.own(c, "is_inactive")
 	if refused != nil {
 		return nil, refused
 	}
+	if _, given := c.args["text"]; !given {
+		c.args["text"] = m.Text
+		if c.args["blocks"] == "" && m.Blocks != nil {
+			c.args["blocks"] = string(m.Blocks)
+		}
+		if c.args["blocks"] == "" && c.args["metadata"] == "" {
+			return refuse("no_text")
+		}
+	}
 	said, refused := w.content(c)
 	if refused != nil {
 		return nil, refused
-	}
-	if _, given := c.args["text"]; !given {
-		said.text = m.Text
 	}
 	if c.args["metadata"] == "" {
 		said.metadata = m.Metadata
@@ -191,7 +201,7 @@ func (w *Workspace) tell(to *channel, user, thread string, said content) Ephemer
 }
 
 func (w *Workspace) permalink(c *call) (map[string]any, *refusal) {
-	in := w.conversation(c.args["channel"])
+	in := w.channel(c.args["channel"])
 	if in == nil {
 		return refuse("channel_not_found")
 	}

@@ -117,7 +117,12 @@ func (w *Workspace) serveMethod(rw http.ResponseWriter, r *http.Request, name st
 		c.answer(rw, nil, refused)
 		return
 	}
-	f := w.fault(name)
+	w.suffer(rw, c, func() (map[string]any, *refusal) { return w.perform(c) })
+}
+
+// suffer does a call and answers it, unless its fault is in the way. It calls do, if at all, with the lock held.
+func (w *Workspace) suffer(rw http.ResponseWriter, c *call, do func() (map[string]any, *refusal)) {
+	f := w.fault(c.method)
 	w.wait(f.Latency)
 	switch {
 	case f.DropRequest:
@@ -137,7 +142,7 @@ func (w *Workspace) serveMethod(rw http.ResponseWriter, r *http.Request, name st
 		c.answer(rw, nil, &refusal{code: f.Error})
 		return
 	}
-	answer, refused := w.do(c, f)
+	answer, refused := w.do(c, f, do)
 	w.wait(f.Lag)
 	switch {
 	case f.DropReply:
@@ -167,10 +172,10 @@ func (w *Workspace) keep(c *call, outcome string) {
 }
 
 // do does what was asked, and keeps how it ended.
-func (w *Workspace) do(c *call, f Fault) (map[string]any, *refusal) {
+func (w *Workspace) do(c *call, f Fault, do func() (map[string]any, *refusal)) (map[string]any, *refusal) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	answer, refused := w.perform(c)
+	answer, refused := do()
 	outcome := "ok"
 	switch {
 	case refused != nil:

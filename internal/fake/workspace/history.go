@@ -89,7 +89,7 @@ func (w *Workspace) history(c *call) (map[string]any, *refusal) {
 		return m.ThreadTS != "" && !m.Broadcast || !c.within(m.TS)
 	})
 	slices.Reverse(shown)
-	return w.page(in, shown, c, func(m *message, ts string) bool { return m.TS <= ts })
+	return w.page(in, shown, c, 100, func(m *message, ts string) bool { return m.TS <= ts })
 }
 
 // replies are a thread, its parent first whatever the times asked for.
@@ -109,7 +109,7 @@ func (w *Workspace) replies(c *call) (map[string]any, *refusal) {
 	thread := slices.DeleteFunc(slices.Clone(in.messages), func(m *message) bool {
 		return m.TS != root && (m.ThreadTS != root || !c.within(m.TS))
 	})
-	return w.page(in, thread, c, func(m *message, ts string) bool { return m.TS >= ts })
+	return w.page(in, thread, c, 1000, func(m *message, ts string) bool { return m.TS >= ts })
 }
 
 // within is whether a ts is between oldest and latest, which all three sort as text as long as seconds have ten digits.
@@ -130,9 +130,9 @@ func later(a, b string) bool {
 	return pad(a) > pad(b)
 }
 
-// page is a part of a list and where to go on: at the first message for which from says yes to the cursor's ts.
-func (w *Workspace) page(in *channel, list []*message, c *call, from func(m *message, ts string) bool) (map[string]any, *refusal) {
-	limit := c.whole("limit", 100)
+// page is a part of a list, of the usual length if the call names none, and where to go on: at the first message for which from says yes to the cursor's ts.
+func (w *Workspace) page(in *channel, list []*message, c *call, usual int, from func(m *message, ts string) bool) (map[string]any, *refusal) {
+	limit := c.whole("limit", usual)
 	if limit < 1 || limit > 1000 {
 		return refuse("invalid_limit")
 	}

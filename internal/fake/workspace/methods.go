@@ -21,6 +21,7 @@ type call struct {
 	method, token string
 	args          map[string]string // what is no string as JSON
 	made          string            // the ts of what came of it
+	refused       int               // the HTTP status of a refusal; 0 = 200
 }
 
 // refusal is Slack's no.
@@ -61,6 +62,17 @@ func methods() map[string]method {
 		"chat.getPermalink":     {"", 0, (*Workspace).permalink},
 		"conversations.history": {"channels:history", tier3, (*Workspace).history},
 		"conversations.replies": {"channels:history", tier3, (*Workspace).replies},
+		"conversations.info":    {"channels:read", tier3, (*Workspace).conversationInfo},
+		"conversations.list":    {"channels:read", tier2, (*Workspace).conversationList},
+		"conversations.join":    {"channels:join", tier3, (*Workspace).conversationJoin},
+		"conversations.open":    {"im:write", tier3, (*Workspace).conversationOpen},
+		"users.info":            {"users:read", tier4, (*Workspace).userInfo},
+		"users.lookupByEmail":   {"users:read.email", tier3, (*Workspace).userByEmail},
+		"users.list":            {"users:read", tier2, (*Workspace).userList},
+		"reactions.add":         {"reactions:write", tier3, (*Workspace).react},
+		"views.open":            {"", tier4, (*Workspace).openView},
+		"views.update":          {"", tier4, (*Workspace).updateView},
+		"apps.connections.open": {"", 0, (*Workspace).openConnection},
 	}
 }
 
@@ -108,6 +120,9 @@ func (c *call) read(r *http.Request) *refusal {
 		if err != nil {
 			return &refusal{code: "request_timeout"}
 		}
+		if len(bytes.TrimSpace(body)) == 0 {
+			return nil
+		}
 		var fields map[string]json.RawMessage
 		if err := json.Unmarshal(body, &fields); err != nil {
 			return &refusal{code: "invalid_json"}
@@ -149,6 +164,9 @@ func (c *call) whole(name string, otherwise int) int {
 // answer writes what came of a call: Slack refuses with status 200 but for 429.
 func (c *call) answer(rw http.ResponseWriter, answer map[string]any, refused *refusal) {
 	status := http.StatusOK
+	if refused != nil && c.refused != 0 {
+		status = c.refused
+	}
 	if refused != nil {
 		answer = map[string]any{"ok": false, "error": refused.code}
 		if refused.messages != nil {

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -89,7 +90,7 @@ type channelState = channel
 func (w *Workspace) set(id string, change func(*channelState)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	c := w.channel(id)
+	c := w.conversation(id)
 	if c == nil {
 		panic("the fake Slack has no channel " + id)
 	}
@@ -97,14 +98,20 @@ func (w *Workspace) set(id string, change func(*channelState)) {
 	w.change()
 }
 
-// channel returns the one of an id or a name, nil if there is none. The caller holds the lock.
+// channel returns the one of an id, nil if there is none. The caller holds the lock.
 func (w *Workspace) channel(id string) *channel {
-	name := id
-	if len(name) > 0 && name[0] == '#' {
-		name = name[1:]
-	}
 	for _, c := range w.channels {
-		if id != "" && (c.id == id || c.name == name) {
+		if c.id == id {
+			return c
+		}
+	}
+	return nil
+}
+
+// named returns the channel of a name with or without #, nil if there is none. The caller holds the lock.
+func (w *Workspace) named(name string) *channel {
+	for _, c := range w.channels {
+		if c.with == "" && c.name == strings.TrimPrefix(name, "#") {
 			return c
 		}
 	}
@@ -128,7 +135,7 @@ func (w *Workspace) direct(user string) *channel {
 			return c
 		}
 	}
-	if w.user(user) == nil || user == BotUser {
+	if u := w.user(user); u == nil || u.IsBot {
 		return nil
 	}
 	c := &channel{id: w.id("D"), with: user, created: w.options.Now(), member: true}
@@ -204,7 +211,8 @@ func (w *Workspace) messages(id string, which func(*message) bool) []Message {
 	return list
 }
 
-// conversation is a channel, or the direct conversation with a user if there is one already. The caller holds the lock.
+// conversation is a channel by its id or name, or the direct conversation with a user if there is one already. The caller
+// holds the lock.
 func (w *Workspace) conversation(id string) *channel {
 	if c := w.channel(id); c != nil {
 		return c
@@ -214,7 +222,7 @@ func (w *Workspace) conversation(id string) *channel {
 			return c
 		}
 	}
-	return nil
+	return w.named(id)
 }
 
 // Ephemerals are what only a user was shown, wherever, in their order.

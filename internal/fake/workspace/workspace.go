@@ -6,6 +6,7 @@
 package workspace
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -52,7 +53,7 @@ type Options struct {
 	RequestURL string
 	// Client posts to RequestURL; http.DefaultClient if nil.
 	Client *http.Client
-	// URL is where the workspace is served, without a slash at its end; where the last request came to, if empty.
+	// URL is where the workspace is served, for the addresses that it hands out; where the app's last call came to, if empty.
 	URL string
 }
 
@@ -75,6 +76,15 @@ type Workspace struct {
 	limits   limits
 	faults   map[string]*broken
 	calls    []Call
+
+	duplicates int
+	tickets    map[string]time.Time
+	sockets    []*socket
+	turn       int                 // of sockets
+	pending    map[string]*pending // by envelope id
+	triggers   map[string]*trigger
+	responses  map[string]*response // by path
+	views      []*view
 }
 
 // New returns a workspace without people and channels, except the app's bot. Its Close must be called.
@@ -85,11 +95,16 @@ func New(o Options) *Workspace {
 	if o.After == nil {
 		o.After = time.After
 	}
+	if o.Client == nil {
+		o.Client = http.DefaultClient
+	}
+	o.AckWithin, o.Tries = cmp.Or(o.AckWithin, 3*time.Second), cmp.Or(o.Tries, 3)
 	o.URL = strings.TrimSuffix(o.URL, "/")
 	w := &Workspace{
 		options: o, done: make(chan struct{}), changed: make(chan struct{}), url: o.URL,
 		tokens: map[string]string{BotToken: "", AppToken: ""},
 		limits: newLimits(o), faults: map[string]*broken{},
+		tickets: map[string]time.Time{}, pending: map[string]*pending{}, triggers: map[string]*trigger{}, responses: map[string]*response{},
 	}
 	w.AddUser(User{ID: BotUser, Name: "curfew", RealName: "Curfew", IsBot: true})
 	return w
@@ -99,13 +114,32 @@ func New(o Options) *Workspace {
 // called twice, and returns when all of it ended.
 func (w *Workspace) Close() {
 	w.mu.Lock()
-	select {
-	case <-w.done:
-	default:
+	if !w.closed() {
 		close(w.done)
 	}
 	w.mu.Unlock()
 	w.running.Wait()
+}
+
+// closed is whether Close was called.
+func (w *Workspace) closed() bool {
+	select {
+	case <-w.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// run does something beside, which Close waits for. It returns false, and does nothing, behind Close.
+func (w *Workspace) run(do func()) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed() {
+		return false
+	}
+	w.running.Go(do)
+	return true
 }
 
 // Changed returns a channel that is closed by the next thing that happens here: a call, a message, a view, a socket.
@@ -140,15 +174,22 @@ func (w *Workspace) change() {
 
 // ServeHTTP is Slack's Web API under /api/, its sockets, its response URLs, and for people a page.
 func (w *Workspace) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	w.learn(r)
 	if name, ok := strings.CutPrefix(r.URL.Path, "/api/"); ok {
+		w.learn(r)
 		w.serveMethod(rw, r, name)
 		return
 	}
-	http.NotFound(rw, r)
+	switch {
+	case r.URL.Path == "/link":
+		w.serveSocket(rw, r)
+	case strings.HasPrefix(r.URL.Path, "/actions/"):
+		w.serveResponse(rw, r)
+	default:
+		w.servePage(rw, r)
+	}
 }
 
-// learn is where the workspace is served, unless Options say.
+// learn takes where the app's call came to for where the workspace is served, unless Options say.
 func (w *Workspace) learn(r *http.Request) {
 	if w.options.URL != "" {
 		return
