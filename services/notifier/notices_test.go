@@ -55,7 +55,7 @@ func TestWhatHasToBeTold(t *testing.T) {
 		to    []string // of the last
 		says  []string
 	}{
-		{"asked for", asked("g"), 0, "REQUESTED", deciders, []string{"person:ann asks for role:support for 2h0m0s", "orders that did not arrive (OPS-1234)", "by 2026-11-02 20:00:00 UTC", "curfew request approve g", "curfew request deny g"}},
+		{"asked for", asked("g"), 0, "REQUESTED", deciders, []string{"person:ann asks for role:support for 2h", "orders that did not arrive (OPS-1234)", "by 2026-11-02 20:00:00 UTC", "curfew request approve g", "curfew request deny g"}},
 		{"approved", becomes(curfewv1.GrantState_GRANT_STATE_APPROVED, nil), 0, "ANSWERED", ann, []string{"approved by person:bob", "begins at 2026-11-02 12:00:00 UTC", "okta group Support"}},
 		{"denied", becomes(curfewv1.GrantState_GRANT_STATE_DENIED, func(g g) { g.EndedAt, g.Approvals = timestamppb.New(noon), nil }), 0, "ANSWERED", ann, []string{"denied", "curfew grant show g"}},
 		{"withdrawn", becomes(curfewv1.GrantState_GRANT_STATE_CANCELLED, func(g g) { g.EndedAt, g.Approvals = timestamppb.New(noon), nil }), 0, "ANSWERED", ann, []string{"withdrawn"}},
@@ -74,7 +74,7 @@ func TestWhatHasToBeTold(t *testing.T) {
 		{"soon over for good", becomes(curfewv1.GrantState_GRANT_STATE_ACTIVE, func(g g) { g.RemindBefore = durationpb.New(15 * time.Minute) }), 110 * time.Minute, "ANSWERED ACTIVE ENDING", ann, []string{"cannot be extended", "curfew request create"}},
 		{"more time asked for", becomes(curfewv1.GrantState_GRANT_STATE_ACTIVE, func(g g) {
 			g.Extension = &curfewv1.Extension{By: durationpb.New(time.Hour), Author: "person:ann", Reason: "not done"}
-		}), 0, "ANSWERED ACTIVE EXTENSION", deciders, []string{"1h0m0s more", "not done", "curfew request approve g"}},
+		}), 0, "ANSWERED ACTIVE EXTENSION", deciders, []string{"1h more", "not done", "curfew request approve g"}},
 		{"taken in an emergency", becomes(curfewv1.GrantState_GRANT_STATE_GRANTING, func(g g) {
 			g.BreakGlass, g.ApprovalsNeeded, g.AnswerBy, g.Approvals = true, 0, nil, nil
 		}), 0, "BREAK_GLASS", deciders, []string{"BREAK-GLASS: person:ann took", "without approval", "curfew grant revoke g"}},

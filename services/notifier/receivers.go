@@ -17,6 +17,13 @@ import (
 	"github.com/curfewhq/curfew/internal/yamlfile"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 	"github.com/curfewhq/curfew/services/notifier/receiver/console"
+	"github.com/curfewhq/curfew/services/notifier/receiver/email"
+	"github.com/curfewhq/curfew/services/notifier/receiver/pagerduty"
+	"github.com/curfewhq/curfew/services/notifier/receiver/slack"
+	"github.com/curfewhq/curfew/services/notifier/receiver/splunk"
+	"github.com/curfewhq/curfew/services/notifier/receiver/teams"
+	"github.com/curfewhq/curfew/services/notifier/receiver/ticket"
+	"github.com/curfewhq/curfew/services/notifier/receiver/webhook"
 )
 
 // A Receiver is a place where alerts go. It is safe for concurrent use. None of its errors, nor of its abilities', holds a
@@ -68,10 +75,23 @@ type Paced interface {
 	Pace() (posts, edits delivery.Pace)
 }
 
+// A Checker is a receiver that can say whether what it is handed would arrive, without handing it anything.
+type Checker interface {
+	// Check asks. Nil means yes; an error says what a person has to change, and holds no secret.
+	Check(ctx context.Context) error
+}
+
 // receivers is every kind of place where alerts can go, by its name in the configuration file.
 func receivers(out io.Writer) map[string]func(yamlfile.Section) (Receiver, error) {
 	return map[string]func(yamlfile.Section) (Receiver, error){
-		"console": use(func(c console.Config) (*console.Receiver, error) { return console.New(c, out) }),
+		"console":   use(func(c console.Config) (*console.Receiver, error) { return console.New(c, out) }),
+		"email":     use(email.New),
+		"pagerduty": use(pagerduty.New),
+		"slack":     use(slack.New),
+		"splunk":    use(splunk.New),
+		"teams":     use(teams.New),
+		"ticket":    use(ticket.New),
+		"webhook":   use(webhook.New),
 	}
 }
 

@@ -51,7 +51,7 @@ func newScheduler(o Options, book *grant.Book) *scheduler {
 	s.wheel.limit, s.wheel.workers, s.wheel.work = turnBatch, turners, s.turn
 	s.wheel.each = func(visit func(string, time.Time)) {
 		book.Each(func(e grant.Entry) bool {
-			visit(e.Grant.GetId(), due(e.Grant))
+			visit(e.Value.GetId(), due(e.Value))
 			return true
 		})
 	}
@@ -70,18 +70,18 @@ func newWheel(o Options, name string, every time.Duration) *wheel {
 }
 
 // runGrants turns grants, and tells people of them, until ctx ends, whose error it returns.
-func runGrants(ctx context.Context, o Options) error {
+func runGrants(ctx context.Context, o Options, reach *contacts) error {
 	book := grant.NewBook(o.Bus, o.Tenant)
 	book.Lost = func(sequence uint64, err error) {
 		o.Metrics.Unread("notifier")
 		o.Log.Error("a step of a grant cannot be read; the grant stands as before it: look at it with `curfew grant show`, and end it by hand if need be",
 			"sequence", sequence, "error", err)
 	}
-	s, t := newScheduler(o, book), newTeller(o, book)
+	s, t := newScheduler(o, book), newTeller(o, book, reach)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		return follow(ctx, o, book, func(e grant.Entry) {
-			s.wheel.set(e.Grant.GetId(), due(e.Grant))
+			s.wheel.set(e.Value.GetId(), due(e.Value))
 			t.changed(e)
 		})
 	})
@@ -135,7 +135,7 @@ func (s *scheduler) turn(ctx context.Context, now time.Time, ids []string) {
 		if change := turned(entry, now); change.Next != nil {
 			changes = append(changes, change)
 		} else {
-			s.wheel.set(id, due(entry.Grant))
+			s.wheel.set(id, due(entry.Value))
 		}
 	}
 	if len(changes) > 0 {
@@ -147,7 +147,7 @@ func (s *scheduler) turn(ctx context.Context, now time.Time, ids []string) {
 func turned(entry grant.Entry, now time.Time) grant.Change {
 	change := grant.Change{Entry: entry, Author: schedulerAuthor}
 	var reasons []string
-	for g := entry.Grant; ; g = change.Next {
+	for g := entry.Value; ; g = change.Next {
 		next, why := grant.Turn(g, now)
 		if next == nil {
 			break
@@ -174,7 +174,7 @@ func (s *scheduler) store(ctx context.Context, now time.Time, changes []grant.Ch
 		switch {
 		case errs[i] == nil:
 			stored++
-			latest = max(latest, after.Sub(due(c.Entry.Grant)))
+			latest = max(latest, after.Sub(due(c.Entry.Value)))
 			s.wheel.set(c.Next.GetId(), due(c.Next))
 		case errors.Is(errs[i], bus.ErrConflict):
 			conflicts++

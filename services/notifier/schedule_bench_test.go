@@ -73,7 +73,7 @@ func serveGrants(tb testing.TB, o Options) (stop func()) {
 	if o.Clock == nil {
 		o.Clock = clock.System(nil)
 	}
-	go func() { done <- runGrants(ctx, o) }()
+	go func() { done <- runGrants(ctx, o, newContacts(o)) }()
 	stop = func() {
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
@@ -219,7 +219,7 @@ func BenchmarkGrantMemory(b *testing.B) {
 		ctx, cancel := context.WithCancel(b.Context())
 		done := make(chan error, 1)
 		go func() {
-			done <- book.Follow(ctx, func(e grant.Entry) { s.wheel.set(e.Grant.GetId(), due(e.Grant)) })
+			done <- book.Follow(ctx, func(e grant.Entry) { s.wheel.set(e.Value.GetId(), due(e.Value)) })
 		}()
 		<-book.Ready()
 		s.wheel.flush(ctx)

@@ -42,6 +42,7 @@ const (
 type teller struct {
 	Options
 	book      *grant.Book
+	reach     *contacts
 	wheel     *wheel
 	receivers map[string]Noticer
 
@@ -63,9 +64,9 @@ type going struct {
 	tries int
 }
 
-func newTeller(o Options, book *grant.Book) *teller {
+func newTeller(o Options, book *grant.Book, reach *contacts) *teller {
 	t := &teller{
-		Options: o, book: book, wheel: newWheel(o, "notices", tellEvery), receivers: map[string]Noticer{},
+		Options: o, book: book, reach: reach, wheel: newWheel(o, "notices", tellEvery), receivers: map[string]Noticer{},
 		over: map[string]grant.Entry{}, going: map[string]map[string]*going{}, rests: map[string]rest{},
 	}
 	for name, receiver := range o.Receivers {
@@ -97,10 +98,10 @@ func (t *teller) changed(e grant.Entry) {
 	if len(t.receivers) == 0 {
 		return
 	}
-	id, at := e.Grant.GetId(), noticeDue(e.Grant, t.Clock.Now())
+	id, at := e.Value.GetId(), noticeDue(e.Value, t.Clock.Now())
 	t.mu.Lock()
 	switch {
-	case at.IsZero() || !grant.IsOver(e.Grant):
+	case at.IsZero() || !grant.IsOver(e.Value):
 		delete(t.over, id)
 	default:
 		t.over[id] = e
@@ -115,7 +116,7 @@ func (t *teller) changed(e grant.Entry) {
 func (t *teller) each(visit func(string, time.Time)) {
 	now := t.Clock.Now()
 	t.book.Each(func(e grant.Entry) bool {
-		visit(e.Grant.GetId(), noticeDue(e.Grant, now))
+		visit(e.Value.GetId(), noticeDue(e.Value, now))
 		return true
 	})
 	t.mu.Lock()
@@ -149,7 +150,7 @@ func (t *teller) tell(ctx context.Context, now time.Time, ids []string) {
 			continue
 		}
 		group.Go(func() error {
-			if kinds := t.send(ctx, now, e.Grant); len(kinds) > 0 {
+			if kinds := t.send(ctx, now, e.Value); len(kinds) > 0 {
 				mu.Lock()
 				defer mu.Unlock()
 				done = append(done, noted(e, kinds))
@@ -229,7 +230,8 @@ func (t *teller) claim(ctx context.Context, n *curfewv1.Notice) (way *going, min
 func (t *teller) deliver(ctx context.Context, n *curfewv1.Notice, way *going) {
 	var mu sync.Mutex
 	var group sync.WaitGroup
-	kind := strings.ToLower(strings.TrimPrefix(n.GetKind().String(), "NOTICE_KIND_"))
+	kind := kindOf(n)
+	n.Contacts = t.reach.of(n.GetTo()...)
 	left := slices.DeleteFunc(slices.Sorted(maps.Keys(t.receivers)), func(name string) bool { return way.took[name] })
 	for _, name := range left {
 		group.Go(func() {
@@ -274,7 +276,7 @@ func (t *teller) hand(ctx context.Context, name string, n *curfewv1.Notice) erro
 
 // noted is a step that says what people were told. What is to be done by hand at the end is told anew.
 func noted(e grant.Entry, kinds []curfewv1.NoticeKind) grant.Change {
-	next, said := proto.CloneOf(e.Grant), make([]string, len(kinds))
+	next, said := proto.CloneOf(e.Value), make([]string, len(kinds))
 	for i, kind := range kinds {
 		said[i] = strings.ToLower(strings.TrimPrefix(kind.String(), "NOTICE_KIND_"))
 		if kind == curfewv1.NoticeKind_NOTICE_KIND_ACTIVE {
@@ -299,7 +301,7 @@ func (t *teller) note(ctx context.Context, changes []grant.Change, last bool) (a
 		if errors.Is(err, bus.ErrConflict) && !last {
 			var e grant.Entry
 			if e, err = t.book.Load(storing, id); err == nil {
-				if kinds := stillUntold(e.Grant, c); len(kinds) > 0 {
+				if kinds := stillUntold(e.Value, c); len(kinds) > 0 {
 					again = append(again, noted(e, kinds))
 				}
 				continue
@@ -321,6 +323,11 @@ func (t *teller) note(ctx context.Context, changes []grant.Change, last bool) (a
 // stillUntold is what a step says was told and a newer one does not: of what is still the same.
 func stillUntold(newer *curfewv1.Grant, c grant.Change) []curfewv1.NoticeKind {
 	return slices.DeleteFunc(slices.Clone(c.Next.GetTold()), func(k curfewv1.NoticeKind) bool {
-		return slices.Contains(c.Entry.Grant.GetTold(), k) || slices.Contains(newer.GetTold(), k) || noticeID(newer, k) != noticeID(c.Entry.Grant, k)
+		return slices.Contains(c.Entry.Value.GetTold(), k) || slices.Contains(newer.GetTold(), k) || noticeID(newer, k) != noticeID(c.Entry.Value, k)
 	})
+}
+
+// kindOf is what a notice is about, in a word.
+func kindOf(n *curfewv1.Notice) string {
+	return strings.ToLower(strings.TrimPrefix(n.GetKind().String(), "NOTICE_KIND_"))
 }

@@ -39,8 +39,8 @@ type board struct {
 
 func newBoard() *board { return &board{seen: make(chan string, 10_000)} }
 
-// Deliver takes no alerts here.
-func (*board) Deliver(context.Context, *curfewv1.Alert, bool) error { return nil }
+// Post takes no alerts here.
+func (*board) Post(context.Context, *curfewv1.Post) (string, error) { return "", nil }
 
 // Notice keeps a notice.
 func (p *board) Notice(ctx context.Context, n *curfewv1.Notice) error {
@@ -232,7 +232,7 @@ func TestAReceiverThatHangsIsLeftAlone(t *testing.T) {
 	o := grantOptions(b, state.NewMemory(), c)
 	o.Receivers = map[string]Receiver{"bad": bad}
 	bad.hangs = true
-	teller := newTeller(o, grant.NewBook(b, "main"))
+	teller := newTeller(o, grant.NewBook(b, "main"), newContacts(o))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	n := notices(plainGrant("g"), noon)[0]
@@ -255,13 +255,13 @@ func TestWhatWasToldIsNotedBehindOthers(t *testing.T) {
 	book := grant.NewBook(b, "main")
 	o := grantOptions(b, state.NewMemory(), c)
 	o.Receivers = map[string]Receiver{"board": newBoard()}
-	teller := newTeller(o, book)
+	teller := newTeller(o, book, newContacts(o))
 	create(t, b, plainGrant("g"))
 	was, err := book.Load(t.Context(), "g")
 	if err != nil {
 		t.Fatal(err)
 	}
-	moved := proto.CloneOf(was.Grant)
+	moved := proto.CloneOf(was.Value)
 	moved.ExpiresAt = timestamppb.New(noon.Add(2 * time.Hour))
 	if err := errors.Join(book.Store(t.Context(), noon, grant.Change{Entry: was, Next: moved, Author: "person:bob"})...); err != nil {
 		t.Fatal(err)
@@ -274,7 +274,7 @@ func TestWhatWasToldIsNotedBehindOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []curfewv1.NoticeKind{curfewv1.NoticeKind_NOTICE_KIND_ACTIVE}; len(done) != 0 || !slices.Equal(now.Grant.GetTold(), want) || !now.Grant.GetExpiresAt().AsTime().Equal(noon.Add(2*time.Hour)) {
-		t.Errorf("got %v until %v, %d left, want %v", now.Grant.GetTold(), now.Grant.GetExpiresAt().AsTime(), len(done), want)
+	if want := []curfewv1.NoticeKind{curfewv1.NoticeKind_NOTICE_KIND_ACTIVE}; len(done) != 0 || !slices.Equal(now.Value.GetTold(), want) || !now.Value.GetExpiresAt().AsTime().Equal(noon.Add(2*time.Hour)) {
+		t.Errorf("got %v until %v, %d left, want %v", now.Value.GetTold(), now.Value.GetExpiresAt().AsTime(), len(done), want)
 	}
 }

@@ -1,0 +1,144 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+package notifier
+
+import (
+	"context"
+	"time"
+
+	"github.com/curfewhq/curfew/internal/alert"
+	"github.com/curfewhq/curfew/internal/delivery"
+	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+)
+
+// land stores that the receiver took a post.
+func (s *sender) land(ctx context.Context, post, ref string, ids []string, summary bool) {
+	s.mu.Lock()
+	s.landed[post], s.fails, s.failing, s.trouble = ref, 0, time.Time{}, ""
+	delete(s.missed, post)
+	for _, id := range ids {
+		delete(s.alone, id)
+	}
+	s.mu.Unlock()
+	others := func(id string) []string {
+		if summary {
+			return nil
+		}
+		var list []string
+		for _, other := range ids {
+			if other != id {
+				list = append(list, other)
+			}
+		}
+		return list
+	}
+	if s.record(ctx, ids, func(a *curfewv1.Alert) *curfewv1.Alert {
+		return alert.Sent(a, s.name, post, ref, others(a.GetId()), summary, s.Clock.Now())
+	}) {
+		s.mu.Lock()
+		delete(s.landed, post)
+		s.mu.Unlock()
+	}
+}
+
+// record stores what came of a delivery, behind whatever came meanwhile, and returns whether all of it is stored. What is
+// not comes again.
+func (s *sender) record(ctx context.Context, ids []string, f func(*curfewv1.Alert) *curfewv1.Alert) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+	defer cancel()
+	var changes []alert.Change
+	var again []string
+	for _, id := range ids {
+		entry, known := s.book.Get(id)
+		if !known {
+			again = append(again, id)
+		} else if next := f(entry.Value); next != nil {
+			changes = append(changes, alert.Change{Entry: entry, Next: s.rerouted(next), Author: notifierAuthor})
+		}
+	}
+	all := true
+	for i, err := range s.book.Store(ctx, s.Clock.Now(), changes...) {
+		if err == nil {
+			s.desk.changed(changes[i].Next.GetId())
+		} else {
+			again = append(again, changes[i].Next.GetId())
+		}
+	}
+	for _, id := range again {
+		_, err := s.book.Change(ctx, id, notifierAuthor, s.Clock.Now, func(a *curfewv1.Alert) (*curfewv1.Alert, string, bool) {
+			next := f(a)
+			if next == nil {
+				return nil, "", false
+			}
+			return s.rerouted(next), "", true
+		})
+		if err != nil {
+			all = false
+			s.Metrics.Failed("notifier", "alert-step")
+			s.Log.Warn("what came of a delivery was not stored, and is stored again", "alert", id, "receiver", s.name, "error", err)
+			continue
+		}
+		s.desk.changed(id)
+	}
+	return all
+}
+
+// rerouted sends an alert on its way anew that was opened again while it was being handed over.
+func (s *sender) rerouted(a *curfewv1.Alert) *curfewv1.Alert {
+	if d := alert.Delivery(a, s.name); d.GetEpisode() != a.GetEpisode() && a.GetState() != curfewv1.AlertState_ALERT_STATE_RESOLVED {
+		return s.route(a, s.Clock.Now(), true)
+	}
+	return a
+}
+
+// refused stores that a receiver did not take a post, or that nobody knows, and leaves it alone for a while.
+func (s *sender) refused(ctx context.Context, post string, ids []string, err error) {
+	r, now := delivery.AsRefused(err), s.Clock.Now()
+	s.mu.Lock()
+	pause := min(time.Second<<min(s.fails, 5), longestPause)
+	switch {
+	case r != nil && r.After > 0:
+		pause = r.After
+		s.count("throttled", len(ids))
+	case r != nil && r.Unfit:
+		pause = 0
+		s.count("unfit", len(ids))
+	case r != nil:
+		s.count("refused", len(ids))
+	default:
+		s.count("ambiguous", len(ids))
+	}
+	if r == nil || !r.Unfit && r.After == 0 {
+		s.fails++
+		s.trouble = err.Error()
+		if s.failing.IsZero() {
+			s.failing = now
+		}
+	}
+	s.paused = now.Add(pause)
+	notBefore := s.paused
+	if r == nil {
+		notBefore = now.Add(lookAfter)
+	}
+	if r != nil && r.Unfit {
+		for _, id := range ids {
+			if s.alone[id] {
+				notBefore = now.Add(5 * time.Minute) // by itself it is too much as well
+			}
+			s.alone[id] = true
+		}
+	}
+	s.mu.Unlock()
+	s.Log.Warn("a receiver did not take alerts, which come again", "receiver", s.name, "alerts", len(ids), "arrived", unknownOr(r), "after", pause, "error", err)
+	s.record(ctx, ids, func(a *curfewv1.Alert) *curfewv1.Alert {
+		return alert.Unsent(a, s.name, post, err.Error(), r != nil, notBefore)
+	})
+}
+
+func unknownOr(r *delivery.Refused) string {
+	if r == nil {
+		return "nobody knows"
+	}
+	return "no"
+}

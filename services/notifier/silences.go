@@ -1,0 +1,195 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+package notifier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/curfewhq/curfew/internal/alert"
+	"github.com/curfewhq/curfew/internal/bus"
+	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+)
+
+// silences is every silence of a tenant as the bucket has it. Safe for concurrent use.
+type silences struct {
+	Options
+	ready   chan struct{}
+	changed func() // one was made, changed or dropped
+
+	mu   sync.Mutex
+	list map[string]*curfewv1.Silence
+}
+
+func newSilences(o Options) *silences {
+	return &silences{Options: o, ready: make(chan struct{}), list: map[string]*curfewv1.Silence{}}
+}
+
+// follow keeps the list until ctx ends or the bus breaks off.
+func (s *silences) follow(ctx context.Context) error {
+	return s.Bus.Watch(ctx, bus.Silences, func(e *bus.Entry) error {
+		if e == nil { // all that was there has come
+			select {
+			case <-s.ready:
+			default:
+				close(s.ready)
+			}
+			return nil
+		}
+		if len(e.Key) != 2 || e.Key[0] != s.Tenant {
+			return nil
+		}
+		silence := new(curfewv1.Silence)
+		if err := proto.Unmarshal(e.Value, silence); err != nil {
+			s.Metrics.Unread("notifier")
+			s.Log.Error("a silence cannot be read, so it keeps nothing back: make it anew", "silence", e.Key[1], "error", err)
+			silence = nil
+		}
+		s.mu.Lock()
+		if silence == nil || len(e.Value) == 0 {
+			delete(s.list, e.Key[1])
+		} else {
+			s.list[e.Key[1]] = silence
+		}
+		s.mu.Unlock()
+		s.changed()
+		return nil
+	})
+}
+
+// all is every silence, in the order of their ids.
+func (s *silences) all() []*curfewv1.Silence {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]*curfewv1.Silence, 0, len(s.list))
+	for _, id := range slices.Sorted(maps.Keys(s.list)) {
+		list = append(list, s.list[id])
+	}
+	return list
+}
+
+// announce tells people which silences began, are proposed or ended, each once. What it could not tell it tells the next
+// time.
+func (d *desk) announce(ctx context.Context, now time.Time) {
+	for _, s := range d.silences.all() {
+		begun, ended := alert.InForce(s, now) || !alert.IsApproved(s) && !alert.HasEnded(s, now), alert.HasEnded(s, now) && alert.IsApproved(s)
+		switch {
+		case begun && !s.GetBeginTold():
+			d.tellSilence(ctx, s, began(s), func(s *curfewv1.Silence) { s.BeginTold = true })
+		case ended && s.GetBeginTold() && !s.GetEndTold():
+			d.tellSilence(ctx, s, d.over(s), func(s *curfewv1.Silence) { s.EndTold = true })
+		}
+	}
+}
+
+func began(s *curfewv1.Silence) string {
+	what := covers(s.GetMatch())
+	if !alert.IsApproved(s) {
+		return fmt.Sprintf("%s says that this is expected until %s: %s. Why: %s. It counts once somebody else says so too: `curfew silence approve %s`.",
+			s.GetAuthor(), moment(s.GetUntil().AsTime()), what, orUnsaid(s.GetReason()), s.GetId())
+	}
+	return fmt.Sprintf("%s keeps alerts quiet until %s: %s. Why: %s. End it sooner: `curfew silence end %s`.",
+		s.GetAuthor(), moment(s.GetUntil().AsTime()), what, orUnsaid(s.GetReason()), s.GetId())
+}
+
+// over is what is told of a silence that ended: how much it kept back, and how much of that is open.
+func (d *desk) over(s *curfewv1.Silence) string {
+	held, open := 0, 0
+	d.book.Each(func(e alert.Entry) bool {
+		by := slices.ContainsFunc(e.Value.GetDeliveries(), func(x *curfewv1.AlertDelivery) bool { return x.GetHold().GetBy() == s.GetId() })
+		if by {
+			held++
+			if e.Value.GetState() != curfewv1.AlertState_ALERT_STATE_RESOLVED {
+				open++
+			}
+		}
+		return true
+	})
+	how := "It is over"
+	if s.GetEnded() != nil {
+		how = s.GetEnder() + " ended it"
+	}
+	return fmt.Sprintf("Alerts are no longer kept quiet: %s. %s. %d alerts were kept back to the end, and the %d that are open come now.", covers(s.GetMatch()), how, held, open)
+}
+
+// covers is what a silence is about.
+func covers(m *curfewv1.SilenceMatch) string {
+	text := ""
+	for _, part := range []struct{ name, value string }{
+		{"alert", m.GetAlertId()}, {"detection", m.GetDetection()}, {"about", m.GetEntity()}, {"data", m.GetDataClass()}, {"source", m.GetSource()},
+	} {
+		if part.value != "" {
+			text += ", " + part.name + " " + part.value
+		}
+	}
+	if m.GetSeverity() != curfewv1.Severity_SEVERITY_UNSPECIFIED {
+		text += ", up to " + alert.Word(m.GetSeverity())
+	}
+	if text == "" {
+		return "nothing"
+	}
+	return text[2:]
+}
+
+// tellSilence tells everybody of a silence, and notes that.
+func (d *desk) tellSilence(ctx context.Context, s *curfewv1.Silence, text string, told func(*curfewv1.Silence)) {
+	notice := &curfewv1.Notice{
+		Id: fmt.Sprintf("silence-%s-%t", s.GetId(), s.GetBeginTold()), Tenant: d.Tenant, Kind: curfewv1.NoticeKind_NOTICE_KIND_SILENCE, Text: text, Silence: s,
+	}
+	if !d.notify(ctx, notice) {
+		return
+	}
+	err := d.noteSilence(ctx, s.GetId(), told)
+	if err != nil && ctx.Err() == nil {
+		d.Log.Warn("that people were told of a silence was not stored; they are told again", "silence", s.GetId(), "error", err)
+	}
+}
+
+// noteSilence changes a silence as it stands now.
+func (d *desk) noteSilence(ctx context.Context, id string, change func(*curfewv1.Silence)) error {
+	for {
+		entry, err := d.Bus.Get(ctx, bus.Silences, d.Tenant, id)
+		if err != nil {
+			return err
+		}
+		s := new(curfewv1.Silence)
+		if err := proto.Unmarshal(entry.Value, s); err != nil {
+			return fmt.Errorf("read silence %s: %w", id, err)
+		}
+		change(s)
+		value, err := proto.Marshal(s)
+		if err != nil {
+			return fmt.Errorf("write silence %s: %w", id, err)
+		}
+		if _, err = d.Bus.Update(ctx, bus.Silences, value, entry.Revision, d.Tenant, id); !errors.Is(err, bus.ErrConflict) {
+			return err
+		}
+	}
+}
+
+// notify hands a notice to every receiver that tells people things, and returns whether one took it at least.
+func (d *desk) notify(ctx context.Context, notice *curfewv1.Notice) (taken bool) {
+	for _, name := range d.receivers {
+		n, can := d.Receivers[name].(Noticer)
+		if !can {
+			continue
+		}
+		err := d.senders[name].try(ctx, func(ctx context.Context) error { return n.Notice(ctx, notice) })
+		if err != nil {
+			d.Metrics.Noticed(name, kindOf(notice), "failed")
+			d.Log.Warn("a receiver did not take a notice", "receiver", name, "kind", kindOf(notice), "error", err)
+			continue
+		}
+		d.Metrics.Noticed(name, kindOf(notice), "sent")
+		taken = true
+	}
+	return taken
+}
