@@ -20,7 +20,7 @@ import (
 // checkpoint stands between a process and what it talks to. At one point, counted over writes to the bus and calls to the
 // vendor, it says so and lets nothing more through: whoever listens kills the process there, and then releases.
 type checkpoint struct {
-	up       chan struct{} // gets one for each service that began to follow grants
+	up       chan struct{} // gets one for each service that began to follow its stream
 	reached  chan string   // gets the point's name
 	released chan struct{}
 
@@ -101,8 +101,9 @@ func (p *checkpoint) watchOkta(t *testing.T, vendor http.Handler, present func()
 	return server.URL
 }
 
-// watchNATS stands before a NATS server and returns its address. Points are the writes to subjects that begin with prefix.
-func (p *checkpoint) watchNATS(t *testing.T, address, prefix string) string {
+// watchNATS stands before a NATS server and returns its address. Points are the writes to subjects that begin with prefix;
+// up is told of whoever begins to follow the stream.
+func (p *checkpoint) watchNATS(t *testing.T, address, prefix, followed string) string {
 	t.Helper()
 	target, err := url.Parse(address)
 	if err != nil {
@@ -125,7 +126,7 @@ func (p *checkpoint) watchNATS(t *testing.T, address, prefix string) string {
 				continue
 			}
 			var stored atomic.Bool // a write is at the server, and its answer not yet with the process
-			write, follow := []byte("PUB "+prefix), []byte("PUB $JS.API.CONSUMER.CREATE.GRANTS.")
+			write, follow := []byte("PUB "+prefix), []byte("PUB $JS.API.CONSUMER.CREATE."+followed+".")
 			go relay(conn, server, func(chunk []byte) bool {
 				for range bytes.Count(chunk, follow) {
 					select {
@@ -145,6 +146,33 @@ func (p *checkpoint) watchNATS(t *testing.T, address, prefix string) string {
 		}
 	}()
 	return "nats://" + listener.Addr().String()
+}
+
+// watchHTTP serves a vendor behind the checkpoint and returns its address. Points are the requests that is says are.
+func (p *checkpoint) watchHTTP(t *testing.T, vendor http.Handler, is func(*http.Request) bool) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !is(r) {
+			vendor.ServeHTTP(w, r)
+			return
+		}
+		name := strings.TrimPrefix(r.URL.Path, "/api/")
+		if !p.pass("before " + name) {
+			return
+		}
+		answer := httptest.NewRecorder()
+		vendor.ServeHTTP(answer, r)
+		if !p.pass("after " + name) {
+			return
+		}
+		for key, values := range answer.Header() {
+			w.Header()[key] = values
+		}
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(answer.Body.Bytes()) // whoever asked may be dead
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
 }
 
 // relay copies what one side says to the other, as long as may lets it.

@@ -14,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,6 +21,7 @@ import (
 	"github.com/curfewhq/curfew/deploy/example"
 	"github.com/curfewhq/curfew/internal/config"
 	"github.com/curfewhq/curfew/internal/fake"
+	"github.com/curfewhq/curfew/internal/fake/workspace"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 	"github.com/curfewhq/curfew/services/evaluator/judge"
 )
@@ -31,12 +31,17 @@ const patience = 30 * time.Second
 
 func demoCommand() *cobra.Command {
 	var pace time.Duration
+	var stay bool
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Play one morning of an invented shop on this machine, with no account anywhere",
 		Long: `Play one morning of Linden & Lark, an invented shop: fake Okta, Google Workspace, GitHub, Microsoft 365
-and Slack servers on loopback, read by the real collectors, judged by the example policy, alerted on this
-terminal. It takes some twenty seconds, needs nothing and leaves nothing behind.`,
+and Slack servers on loopback, read by the real collectors, judged by the example policy, alerted in a
+channel of the fake Slack, where somebody answers the alerts by clicks. It takes some thirty seconds,
+needs nothing and leaves nothing behind.
+
+On a terminal it then stays until Ctrl-C: the channel is a page that a browser shows, and every button
+there does what it says.`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			dir, err := os.MkdirTemp("", "curfew-demo-")
@@ -44,11 +49,15 @@ terminal. It takes some twenty seconds, needs nothing and leaves nothing behind.
 				return fmt.Errorf("make demo directory: %w", err)
 			}
 			defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-			d := &demo{dir: dir, out: &syncWriter{out: c.OutOrStdout()}, pace: pace, decided: make(chan *curfewv1.Decision, 64)}
-			return d.run(c.Context())
+			if !c.Flags().Changed("stay") {
+				stay = isTerminal(c.OutOrStdout())
+			}
+			d := &demo{dir: dir, out: c.OutOrStdout(), pace: pace, stay: stay, decided: make(chan *curfewv1.Decision, 64)}
+			return d.run(c.Context(), d.perform)
 		},
 	}
-	c.Flags().DurationVar(&pace, "pace", 500*time.Millisecond, "pause between two acts of the story")
+	c.Flags().DurationVar(&pace, "pace", 300*time.Millisecond, "pause between two acts of the story")
+	c.Flags().BoolVar(&stay, "stay", false, "stay until Ctrl-C, so that one can click in the fake Slack (default: on a terminal)")
 	return c
 }
 
@@ -57,16 +66,18 @@ type demo struct {
 	dir     string
 	out     io.Writer
 	pace    time.Duration
+	stay    bool
 	okta    *fake.Okta
 	google  *fake.Google
 	github  *fake.GitHub
 	m365    *fake.M365
 	slack   *fake.Slack
+	team    *team
 	decided chan *curfewv1.Decision
 }
 
-// run plays the story through the real system, made from a configuration file like any other.
-func (d *demo) run(ctx context.Context) error {
+// run plays something through the real system, made from a configuration file like any other.
+func (d *demo) run(ctx context.Context, play func(context.Context, *client) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	conf, err := d.prepare(ctx)
@@ -81,13 +92,13 @@ func (d *demo) run(ctx context.Context) error {
 	ready, stopped := make(chan string, 1), make(chan error, 1)
 	go func() {
 		stopped <- serve(ctx, system{
-			config: conf, services: services(), out: d.out, log: slog.New(slog.NewTextHandler(log, nil)),
+			config: conf, services: services(), out: io.Discard, log: slog.New(slog.NewTextHandler(log, nil)),
 			ready: func(api string) { ready <- api },
 		})
 	}()
 	select {
 	case api := <-ready:
-		err = d.perform(ctx, &client{address: api, tokenFile: filepath.Join(conf.Data, tokenFile)})
+		err = play(ctx, &client{address: api, tokenFile: filepath.Join(conf.Data, tokenFile)})
 		cancel()
 		<-stopped //nolint:errcheck // cancelled: its error is that
 		return err
@@ -101,7 +112,6 @@ func (d *demo) prepare(ctx context.Context) (config.Config, error) {
 	const secret, demoApp = "demo-token-not-a-secret", "99999999-8888-4777-8666-555555555555"
 	d.okta = fake.NewOkta(fake.OktaConfig{Token: secret})
 	d.google = fake.NewGoogle(fake.GoogleConfig{Subject: "ida@linden-lark.example.com"})
-	d.people()
 	d.github = fake.NewGitHub(fake.GitHubConfig{Org: "linden-lark", Token: secret})
 	d.m365 = fake.NewM365(fake.M365Config{ClientID: demoApp, Secret: secret, Subscribed: []string{"Audit.SharePoint"}})
 	d.slack = fake.NewSlack(fake.SlackConfig{Token: secret})
@@ -112,6 +122,9 @@ func (d *demo) prepare(ctx context.Context) (config.Config, error) {
 			return config.Config{}, err
 		}
 		urls[name] = url
+	}
+	if err := d.staff(ctx); err != nil {
+		return config.Config{}, err
 	}
 	if err := os.CopyFS(d.dir, example.Policy); err != nil {
 		return config.Config{}, fmt.Errorf("write demo policy: %w", err)
@@ -124,8 +137,10 @@ func (d *demo) prepare(ctx context.Context) (config.Config, error) {
 	// Paths are relative to the configuration file.
 	for name, content := range map[string]string{
 		"token":              secret,
+		"bot":                workspace.BotToken,
+		"app":                workspace.AppToken,
 		"policy/policy.csv":  string(rows) + "p, " + itself + ", *, okta/*, admin, administer, allow\n",
-		"policy/grants.yaml": fmt.Sprintf("roles:\n  role:analyst: {max: 2h, privileges: [{source: okta, kind: group, resource: %s, resource_name: Exports}]}\n", exportsGroup),
+		"policy/grants.yaml": fmt.Sprintf("roles:\n  role:analyst: {max: 2h, remind_before: 1ms, privileges: [{source: okta, kind: group, resource: %s, resource_name: Exports}]}\n", exportsGroup),
 		"google.json":        d.google.Credentials(urls["google"]),
 		"curfew.yaml": fmt.Sprintf(`tenant: linden-lark
 mode: alert
@@ -138,7 +153,9 @@ sources:
   github: {url: %q, org: linden-lark, token: {file: token}, interval: 200ms}
   m365: {tenant_id: %q, client_id: %q, client_secret: {file: token}, login_url: %[6]q, activity_url: %[6]q, graph_url: %[6]q, feeds: [audit_sharepoint], interval: 200ms}
   slack: {url: %[7]q, plan: enterprise, token: {file: token}, interval: 200ms}
-`, urls["okta"], urls["google"], urls["github"], d.m365.Tenant(), demoApp, urls["m365"], urls["slack"]),
+receivers:
+  slack: {channel: %[8]q, bot_token: {file: bot}, app_token: {file: app}, api_url: %[9]q}
+`, urls["okta"], urls["google"], urls["github"], d.m365.Tenant(), demoApp, urls["m365"], urls["slack"], d.team.channel, d.team.url+"/api/"),
 	} {
 		if err := os.WriteFile(filepath.Join(d.dir, name), []byte(content), 0o600); err != nil {
 			return config.Config{}, fmt.Errorf("write demo configuration: %w", err)
@@ -159,51 +176,55 @@ func serveFake(ctx context.Context, handler http.Handler) (string, error) {
 	return "http://" + listener.Addr().String(), nil
 }
 
-// perform plays the story and shows each decision as the access log gets it.
+// perform plays the story, and then stays as long as it was asked to.
 func (d *demo) perform(ctx context.Context, api *client) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*patience+time.Duration(len(story()))*d.pace)
-	defer cancel()
-	watching := make(chan error, 1)
-	go func() { watching <- api.watch(ctx, d.decided) }()
-	fmt.Fprintln(d.out, "A morning at Linden & Lark, an invented shop. Fake Okta, Google, GitHub, Microsoft and Slack servers on this machine\nare read by the real collectors; each line below is a decision of the access log.")
-	for i, a := range story() {
-		if err := d.play(ctx, a, uint64(i), watching); err != nil {
-			return err
+	if err := d.tell(ctx, api); err != nil {
+		return err
+	}
+	if !d.stay {
+		fmt.Fprintf(d.out, "\nThe shop's Slack was at %s\n", d.team.url)
+		return nil
+	}
+	fmt.Fprintf(d.out, "\nThe shop's Slack stays open at %s until Ctrl-C. You are Ida there: click.\n", d.team.url)
+	for ctx.Err() == nil {
+		changed := d.team.Changed()
+		d.team.show(d.out)
+		select {
+		case <-changed:
+		case <-ctx.Done():
 		}
 	}
-	if err := d.performGrant(ctx, api, watching); err != nil {
+	return nil // asked to end, and ends
+}
+
+// tell plays the story and shows each decision as the access log gets it.
+func (d *demo) tell(ctx context.Context, api *client) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*patience+time.Duration(len(morning())+len(meanwhile()))*d.pace)
+	defer cancel()
+	conn, err := api.dial()
+	if err != nil {
+		return err
+	}
+	defer conn.Close() // nothing is written through it
+	watching := make(chan error, 1)
+	go func() { watching <- api.watch(ctx, d.decided) }()
+	s := &scene{demo: d, grants: curfewv1.NewGrantServiceClient(conn), watching: watching}
+	fmt.Fprint(d.out, `A morning at Linden & Lark, an invented shop. Fake Okta, Google, GitHub, Microsoft and Slack servers on this machine
+are read by the real collectors. Each line below is a decision of the access log, or what is said of it in Slack.
+`)
+	if err := s.all(ctx); err != nil {
 		return err
 	}
 	fmt.Fprint(d.out, `
-Nine ordinary acts in five SaaS passed. Three did not: a support agent took customers' data away, an engineer took
-the payouts, and an app nobody approved took a mailbox. All were judged by the row that decides, or by there being none.
-The access that was given for a time was there for that time, was seen to be gone, and was missed when it was used again.
+Ordinary acts in five SaaS passed. Those that were not ordinary were judged by the row that decides, or by there being
+none, and told in Slack: a support agent took customers' data, and opened the payouts; an engineer took the payouts; an
+app nobody approved took a mailbox. Access that was given ended, by its time and by a click, and was seen to be gone.
 
 Next:
+  curfew demo --stay                                                click in the shop's Slack yourself, in a browser
   curfew eval --source okta --policy deploy/example/policy FILE     judge raw events you have, offline
   curfew run --config deploy/example/curfew.yaml                    read your own SaaS (set the tokens first)
 `)
-	return nil
-}
-
-// play plays one act, the nth, and shows what was decided of it.
-func (d *demo) play(ctx context.Context, a act, n uint64, watching <-chan error) error {
-	fmt.Fprintf(d.out, "\n%s\n", a.says)
-	a.happen(d, time.Now(), n)
-	for shown := 0; shown < a.events; {
-		select {
-		case decision := <-d.decided:
-			shown += d.print(decision)
-		case err := <-watching:
-			return fmt.Errorf("watch the access log: %w", err)
-		case <-ctx.Done():
-			return fmt.Errorf("play the demo: no decision came within %s; please report this", patience)
-		}
-	}
-	select {
-	case <-time.After(d.pace): // an alert follows its decision by a moment
-	case <-ctx.Done():
-	}
 	return nil
 }
 
@@ -246,16 +267,4 @@ func (api *client) watch(ctx context.Context, decided chan<- *curfewv1.Decision)
 			return ctx.Err()
 		}
 	}
-}
-
-// syncWriter lets several write, each write in one piece.
-type syncWriter struct {
-	mu  sync.Mutex
-	out io.Writer
-}
-
-func (w *syncWriter) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.out.Write(p)
 }

@@ -138,8 +138,7 @@ func examineSystem(ctx context.Context, conf config.Config) []*curfewv1.Check {
 	} else {
 		checks = append(checks, verdict("admin token", "", "", err))
 	}
-	_, err = openReceivers(system{config: conf, services: services(), out: io.Discard})
-	checks = append(checks, verdict("receivers", cmp.Or(strings.Join(slices.Sorted(maps.Keys(conf.Receivers)), ", "), "console"), "correct it; curfew run does not start with it", err))
+	checks = append(checks, examineReceivers(ctx, conf)...)
 	checks = append(checks, examineAlerts(conf)...)
 	return append(checks, examineAccounts(ctx, conf)...)
 }

@@ -8,17 +8,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/curfewhq/curfew/internal/config"
+	"github.com/curfewhq/curfew/internal/yamlfile"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 	"github.com/curfewhq/curfew/services/evaluator"
 	"github.com/curfewhq/curfew/services/evaluator/judge"
+	"github.com/curfewhq/curfew/services/notifier"
 )
 
 const (
@@ -104,6 +108,34 @@ func examineGroups(conf config.Config, policy *judge.Policy) []*curfewv1.Check {
 		}
 	})
 	return checks
+}
+
+// examineReceivers is whether each receiver can be opened and, where it can say so, takes what it is handed.
+func examineReceivers(ctx context.Context, conf config.Config) []*curfewv1.Check {
+	sections := receiverSections(conf)
+	names := slices.Sorted(maps.Keys(sections))
+	checks := make([]*curfewv1.Check, len(names))
+	var all sync.WaitGroup
+	for i, name := range names {
+		all.Go(func() { checks[i] = examineReceiver(ctx, name, sections[name]) })
+	}
+	all.Wait()
+	return checks
+}
+
+func examineReceiver(ctx context.Context, name string, section yamlfile.Section) *curfewv1.Check {
+	subject := "receiver " + name
+	receiver, err := openReceiver(name, section, io.Discard)
+	if err != nil {
+		return verdict(subject, "", "correct it; curfew run does not start with it", err)
+	}
+	checker, can := receiver.(notifier.Checker)
+	if !can {
+		return verdict(subject, "configured; curfew alert test tries it", "", nil)
+	}
+	ctx, cancel := context.WithTimeout(ctx, tryFor)
+	defer cancel()
+	return verdict(subject, "it takes alerts; curfew alert test tries it", "correct what it names, then try it: curfew alert test --receiver "+name, checker.Check(ctx))
 }
 
 // examineAlerts is which findings reach people.

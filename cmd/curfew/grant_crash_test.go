@@ -107,7 +107,7 @@ func newCrash(t *testing.T, b *bus.Bus, address string, seed uint64) *crash {
 	c.okta.Put(fake.OktaUser{ID: crashPerson, Login: "ann@example.com"}, fake.OktaGroup{ID: crashGroup, Name: "support"})
 	c.checkpoint = newCheckpoint(c.random.IntN(44) + 1)
 	c.process = &process{dir: t.TempDir(), api: freePort(t), services: []string{"collector", "notifier"}}
-	c.process.configure(t, c.watchOkta(t, c.okta, c.isMember), fmt.Sprintf("tenant: %s", c.tenant), fmt.Sprintf("nats: {url: %q}", c.watchNATS(t, address, "grant."+c.tenant+".")))
+	c.process.configure(t, c.watchOkta(t, c.okta, c.isMember), fmt.Sprintf("tenant: %s", c.tenant), fmt.Sprintf("nats: {url: %q}", c.watchNATS(t, address, "grant."+c.tenant+".", "GRANTS")))
 	return c
 }
 
@@ -187,11 +187,11 @@ func (c *crash) meddle(t *testing.T, scene uint64) {
 		now := time.Now()
 		switch scene {
 		case 3:
-			if next, err = grant.Extend(e.Grant, &curfewv1.Extension{By: durationpb.New(time.Second)}, true, now); err != nil {
+			if next, err = grant.Extend(e.Value, &curfewv1.Extension{By: durationpb.New(time.Second)}, true, now); err != nil {
 				return // it has ended meanwhile
 			}
 		case 4:
-			if next = grant.Revoke(e.Grant, now); next == nil {
+			if next = grant.Revoke(e.Value, now); next == nil {
 				return
 			}
 		default:
@@ -207,7 +207,7 @@ func (c *crash) meddle(t *testing.T, scene uint64) {
 func (c *crash) grants(ctx context.Context) (all []*curfewv1.Grant) {
 	for _, id := range c.ids {
 		if e, err := c.book.Load(ctx, id); err == nil {
-			all = append(all, e.Grant)
+			all = append(all, e.Value)
 		}
 	}
 	return all

@@ -116,7 +116,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the answer is "no" (violations fo
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
-	root.AddCommand(runCommand(), demoCommand(), doctorCommand(), evalCommand(), logCommand(), findingCommand(), policyCommand(), grantCommand(), requestCommand(), tokenCommand())
+	root.AddCommand(runCommand(), demoCommand(), doctorCommand(), evalCommand(), logCommand(), findingCommand(), policyCommand(), grantCommand(), requestCommand(), tokenCommand(), alertCommand(), silenceCommand())
 	return root
 }
 

@@ -291,14 +291,18 @@ func bar(done, whole uint64) string {
 	return "[" + string(bytes.Repeat([]byte("#"), full)) + string(bytes.Repeat([]byte("."), width-full)) + "]"
 }
 
-// isTerminal is whether somebody watches what is written.
+// isTerminal is whether somebody watches what is written: it goes to a device, and not to the one that forgets.
 func isTerminal(out io.Writer) bool {
 	file, is := out.(*os.File)
 	if !is {
 		return false
 	}
 	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	nowhere, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, nowhere)
 }
 
 func checkOutput(output string) error {

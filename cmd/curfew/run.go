@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -11,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -169,7 +171,8 @@ func serve(ctx context.Context, s system) (err error) {
 	if s.runs("notifier") {
 		group.Go(func() error {
 			return notifier.Run(ctx, notifier.Options{
-				Bus: b, State: store, Tenant: s.config.Tenant, Mode: s.config.ModeOf, Receivers: receivers, Log: s.log, Metrics: metrics,
+				Bus: b, State: store, Tenant: s.config.Tenant, Holder: holder, Mode: s.config.ModeOf, Receivers: receivers,
+				Alerts: s.config.Alerts, Sources: slices.Sorted(maps.Keys(s.config.Sources)), Log: s.log, Metrics: metrics,
 			})
 		})
 	}
@@ -216,18 +219,25 @@ func openReceivers(s system) (map[string]notifier.Receiver, error) {
 	if !s.runs("notifier") {
 		return receivers, nil
 	}
-	sections := s.config.Receivers
-	if len(sections) == 0 {
-		sections = map[string]yamlfile.Section{"console": {}}
-	}
-	for name, section := range sections {
-		receiver, err := notifier.Open(name, section, s.out)
-		if err != nil {
+	for name, section := range receiverSections(s.config) {
+		var err error
+		if receivers[name], err = openReceiver(name, section, s.out); err != nil {
 			return nil, fmt.Errorf("receiver %s: %w", name, err)
 		}
-		receivers[name] = receiver
 	}
 	return receivers, nil
+}
+
+// openReceiver makes a receiver of the type that its section names, else that its name is.
+func openReceiver(name string, section yamlfile.Section, out io.Writer) (notifier.Receiver, error) {
+	var keys struct {
+		Type string `yaml:"type"`
+	}
+	rest, err := section.Split(&keys)
+	if err != nil {
+		return nil, err
+	}
+	return notifier.Open(cmp.Or(keys.Type, name), rest, out)
 }
 
 func openState(ctx context.Context, c config.Config) (state.Store, error) {

@@ -11,36 +11,46 @@ import (
 
 // act is one moment of the demo's story.
 type act struct {
-	says   string
-	events int
-	happen happening
+	says string
+	// events is how many decisions come of it, and alerts how many messages in the channel.
+	events, alerts int
+	happen         happening
 }
 
 // happening makes something happen at a fake vendor, at a time, the nth of the story.
 type happening func(d *demo, now time.Time, n uint64)
 
-// story is the morning. Everything that happens in it is ordinary, but for three things.
-func story() []act {
-	customers := func(act string) fake.GoogleAct {
-		return fake.GoogleFileAct(act, "1-customer-export-2026", "Customers 2026", "ann@linden-lark.example.com", "shared_internally")
-	}
-	payouts := fake.M365File("finance", "Payouts 2026.xlsx")
+// customers is the act at the customer list that Ann owns.
+func customers(act string) fake.GoogleAct {
+	return fake.GoogleFileAct(act, "1-customer-export-2026", "Customers 2026", mail("ann"), "shared_internally")
+}
+
+func payouts() map[string]any { return fake.M365File("finance", "Payouts 2026.xlsx") }
+
+// morning is how the day begins.
+func morning() []act {
 	drive := fake.OktaEntity{ID: "0oadrive00000000001", Type: "AppInstance", AlternateID: "Google Workspace", DisplayName: "Google Workspace"}
 	return []act{
-		{"Ann, who counts, and Sam, who helps customers, sign in.", 2, func(d *demo, now time.Time, n uint64) {
+		{"Ann, who counts, and Sam, who helps customers, sign in.", 2, 0, func(d *demo, now time.Time, n uint64) {
 			atOkta("ann", "user.session.start")(d, now, n)
 			atOkta("sam", "user.authentication.sso", drive)(d, now, n+100)
 		}},
-		{"Ann downloads the customer list for her count. Analysts may.", 1, atGoogle("ann", "drive", customers("download"))},
-		{"Sam looks a customer up in it. Support may.", 1, atGoogle("sam", "drive", customers("view"))},
-		{"Max writes the newsletter.", 1, atGoogle("max", "drive", fake.GoogleFileAct("edit", "1-newsletter", "Newsletter", "max@linden-lark.example.com", "private"))},
-		{"Kim opens Slack.", 1, atSlack("kim", "user_login")},
-		{"Pat clones the shop's code at GitHub. Engineers may.", 1, atGitHub("pat-linden", "git.clone", "shop")},
-		{"Kim looks into the payouts on SharePoint. Finance may.", 1, atM365("kim", "FileAccessed", payouts)},
-		{"Max connects the address book that the shop uses. It stands in the policy.", 1, atGoogle("max", "token", fake.GoogleConsent("1076-address-book.apps.example.com", "Address Book", "https://www.googleapis.com/auth/contacts"))},
-		{"Sam downloads the whole customer list. Support may read it, not take it away.", 1, atGoogle("sam", "drive", customers("download"))},
-		{"Pat, the engineer, downloads the payouts.", 1, atM365("pat", "FileDownloaded", payouts)},
-		{"Max tries an app that writes mails by itself. It takes his whole mailbox and all his files.", 1, atGoogle("max", "token", fake.GoogleConsent("9921-mail-magic.apps.example.com", "Mail Magic", "https://mail.google.com/", "https://www.googleapis.com/auth/drive"))},
+		{"Sam looks a customer up in it. Support may.", 1, 0, atGoogle("sam", "drive", customers("view"))},
+		{"Sam downloads the whole customer list. Support may read it, not take it away.", 1, 1, atGoogle("sam", "drive", customers("download"))},
+	}
+}
+
+// meanwhile is what happens in the shop while Okta is asked whether what was taken is gone.
+func meanwhile() []act {
+	return []act{
+		{"Ann downloads the customer list for her count. Analysts may.", 1, 0, atGoogle("ann", "drive", customers("download"))},
+		{"Max writes the newsletter.", 1, 0, atGoogle("max", "drive", fake.GoogleFileAct("edit", "1-newsletter", "Newsletter", mail("max"), "private"))},
+		{"Kim opens Slack.", 1, 0, atSlack("kim", "user_login")},
+		{"Pat clones the shop's code at GitHub. Engineers may.", 1, 0, atGitHub("pat-linden", "git.clone", "shop")},
+		{"Kim looks into the payouts on SharePoint. Finance may.", 1, 0, atM365("kim", "FileAccessed", payouts())},
+		{"Max connects the address book that the shop uses. It stands in the policy.", 1, 0, atGoogle("max", "token", fake.GoogleConsent("1076-address-book.apps.example.com", "Address Book", "https://www.googleapis.com/auth/contacts"))},
+		{"Pat, the engineer, downloads the payouts.", 1, 1, atM365("pat", "FileDownloaded", payouts())},
+		{"Max tries an app that writes mails by itself. It takes his whole mailbox and all his files.", 1, 1, atGoogle("max", "token", fake.GoogleConsent("9921-mail-magic.apps.example.com", "Mail Magic", "https://mail.google.com/", "https://www.googleapis.com/auth/drive"))},
 	}
 }
 

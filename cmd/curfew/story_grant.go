@@ -14,106 +14,171 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/curfewhq/curfew/internal/fake"
 	"github.com/curfewhq/curfew/internal/grant"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
-// granted is how long the story's grant lasts: two minutes would keep the audience waiting.
-const granted = 4 * time.Second
+// granted is how long Kim's grant lasts: two minutes would keep the audience waiting.
+const granted = 3 * time.Second
 
-// The person and the group of the story's grant, as the fake Okta knows them; the group is that of the example policy.
+// The group of the story's grants at the fake Okta, which is that of the demo's policy, and Curfew itself there.
 const (
-	samAtOkta    = "00usam0000000000001"
 	exportsGroup = "00gexports000000001"
-	itself       = "app:okta/0oaCurfew" // by which Curfew gives and takes it
+	itself       = "app:okta/0oaCurfew" // by which Curfew gives and takes
 )
 
-// people puts those of the story into Okta whose accounts must be known.
-func (d *demo) people() {
-	d.okta.Put(
-		fake.OktaUser{ID: samAtOkta, Login: mail("sam"), First: "Sam", Last: "Sommer"},
-		fake.OktaGroup{ID: exportsGroup, Name: "Exports"},
-	)
+// scene is the story as it is played.
+type scene struct {
+	*demo
+	grants   curfewv1.GrantServiceClient
+	watching <-chan error
+	n        uint64 // acts so far
 }
 
-// performGrant plays access for a time: given, used, ended, read back, and tried again.
-func (d *demo) performGrant(ctx context.Context, api *client, watching <-chan error) error {
-	conn, err := api.dial()
+// all plays the story. What was taken away is read back for some twenty seconds, in which other things happen.
+func (s *scene) all(ctx context.Context) error {
+	kims, err := s.lend(ctx)
 	if err != nil {
 		return err
 	}
-	defer conn.Close() // nothing is written through it
-	grants := curfewv1.NewGrantServiceClient(conn)
-	fmt.Fprintf(d.out, "\nSam has to count, once. He gets the analyst's role for two minutes (here: %v), and with it a group at Okta.\n", granted)
-	g, err := d.give(ctx, grants)
+	if err := s.plays(ctx, morning()...); err != nil {
+		return err
+	}
+	sams, err := s.answer(ctx)
 	if err != nil {
 		return err
 	}
-	if g, err = d.awaitGrant(ctx, grants, g.GetId(), func(g *curfewv1.Grant) bool { return g.GetState() == curfewv1.GrantState_GRANT_STATE_ACTIVE }); err != nil {
+	fmt.Fprint(s.out, "\nKim's two minutes are over, too. Of both Okta is asked until it no longer shows them in the group. Meanwhile:\n")
+	if err := s.plays(ctx, meanwhile()...); err != nil {
 		return err
 	}
-	held := g.GetPrivileges()[0]
-	fmt.Fprintf(d.out, "  active     %s holds %s until %s\n             Okta shows him in the group %s since %s\n", g.GetSubject(), g.GetRole(),
-		clockTime(grant.End(g)), held.GetPrivilege().GetResourceName(), clockTime(held.GetSeen().AsTime()))
-	download := atGoogle("sam", "drive", fake.GoogleFileAct("download", "1-customer-export-2026", "Customers 2026", mail("ann"), "shared_internally"))
-	if err := d.play(ctx, act{"Sam downloads the whole customer list. Now he may.", 1, download}, 200, watching); err != nil {
+	if err := s.takeOn(ctx); err != nil {
 		return err
 	}
-	fmt.Fprint(d.out, "\nThe time is over. Curfew takes the group away and asks Okta until it no longer shows it: the receipt.\n")
-	if g, err = d.awaitGrant(ctx, grants, g.GetId(), grant.IsOver); err != nil {
+	if kims, err = s.awaitGrant(ctx, kims.GetId(), grant.IsOver); err != nil {
 		return err
 	}
-	d.printReceipt(g)
-	return d.play(ctx, act{"Sam downloads it once more.", 1, download}, 201, watching)
+	fmt.Fprint(s.out, "\nKim is seen to be gone from the group: access that ends by itself.\n")
+	s.printEnd(kims)
+	if err := s.plays(ctx, act{"Kim downloads the customer list once more.", 1, 1, atGoogle("kim", "drive", customers("download"))}); err != nil {
+		return err
+	}
+	if sams, err = s.awaitGrant(ctx, sams.GetId(), grant.IsOver); err != nil {
+		return err
+	}
+	fmt.Fprint(s.out, "\nSam is seen to be gone from it as well. The receipt:\n")
+	s.printEnd(sams)
+	s.printReceipt(sams)
+	return nil
 }
 
-// give creates the grant. The first inventory, by which Sam's account is known, may still be on its way.
-func (d *demo) give(ctx context.Context, grants curfewv1.GrantServiceClient) (*curfewv1.Grant, error) {
+// lend gives access that ends by itself, and shows its use.
+func (s *scene) lend(ctx context.Context) (*curfewv1.Grant, error) {
+	fmt.Fprintf(s.out, "\nKim has to count, once. She gets the analyst's role for two minutes (here: %v), and with it a group at Okta.\n", granted)
+	g, err := s.give(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if g, err = s.awaitGrant(ctx, g.GetId(), isActive); err != nil {
+		return nil, err
+	}
+	s.printHeld(g)
+	return g, s.plays(ctx, act{"Kim downloads the whole customer list. Now she may.", 1, 0, atGoogle("kim", "drive", customers("download"))})
+}
+
+// give creates the grant. The first inventory, by which Kim's account is known, may still be on its way.
+func (s *scene) give(ctx context.Context) (*curfewv1.Grant, error) {
 	for {
-		answer, err := grants.CreateGrant(ctx, &curfewv1.CreateGrantRequest{
-			Subject: "person:sam", Role: "role:analyst", Duration: durationpb.New(granted), Reason: "quarterly numbers", Ticket: "OPS-12",
+		answer, err := s.grants.CreateGrant(ctx, &curfewv1.CreateGrantRequest{
+			Subject: "person:kim", Role: "role:analyst", Duration: durationpb.New(granted), Reason: "quarterly numbers", Ticket: "OPS-12",
 		})
 		if status.Code(err) != codes.FailedPrecondition && status.Code(err) != codes.InvalidArgument {
 			return answer.GetGrant(), err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("give Sam a grant: %w", err)
+			return nil, fmt.Errorf("give Kim a grant: %w", err)
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
 }
 
-// awaitGrant returns the grant once it is as wanted.
-func (d *demo) awaitGrant(ctx context.Context, grants curfewv1.GrantServiceClient, id string, wanted func(*curfewv1.Grant) bool) (*curfewv1.Grant, error) {
-	for {
-		answer, err := grants.GetGrant(ctx, &curfewv1.GetGrantRequest{Id: id})
-		if err != nil || wanted(answer.GetGrant()) {
-			return answer.GetGrant(), err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, fmt.Errorf("play the demo: grant %s is still %s after %s; please report this", id, grant.Say(answer.GetGrant().GetState()), patience)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
+func isActive(g *curfewv1.Grant) bool {
+	return g.GetState() == curfewv1.GrantState_GRANT_STATE_ACTIVE
 }
 
-func (d *demo) printReceipt(g *curfewv1.Grant) {
+// awaitGrant returns the grant once it is as wanted.
+func (s *scene) awaitGrant(ctx context.Context, id string, wanted func(*curfewv1.Grant) bool) (g *curfewv1.Grant, err error) {
+	err = s.until(ctx, "grant "+id, func() (bool, error) {
+		answer, err := s.grants.GetGrant(ctx, &curfewv1.GetGrantRequest{Id: id})
+		g = answer.GetGrant()
+		return wanted(g), err
+	})
+	return g, err
+}
+
+// plays plays acts, one after another.
+func (s *scene) plays(ctx context.Context, acts ...act) error {
+	for _, a := range acts {
+		if err := s.play(ctx, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// play plays one act, and shows what was decided of it, and what is said of that in Slack.
+func (s *scene) play(ctx context.Context, a act) error {
+	fmt.Fprintf(s.out, "\n%s\n", a.says)
+	said := len(s.team.Messages(s.team.channel)) + a.alerts
+	s.n++
+	a.happen(s.demo, time.Now(), s.n)
+	for shown := 0; shown < a.events; {
+		select {
+		case decision := <-s.decided:
+			shown += s.print(decision)
+		case err := <-s.watching:
+			return fmt.Errorf("watch the access log: %w", err)
+		case <-ctx.Done():
+			return fmt.Errorf("play the demo: no decision came within %s; please report this", patience)
+		}
+	}
+	if err := s.until(ctx, "the alert", func() (bool, error) { return len(s.team.Messages(s.team.channel)) >= said, nil }); err != nil {
+		return err
+	}
+	select {
+	case <-time.After(s.pace):
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+func (s *scene) printHeld(g *curfewv1.Grant) {
 	held := g.GetPrivileges()[0]
-	fmt.Fprintf(d.out, "  %-9s  due %s, called %s, seen gone %s\n", grant.Say(g.GetState()), clockTime(grant.End(g)), clockTime(held.GetCalled().AsTime()), clockTime(held.GetGone().AsTime()))
+	fmt.Fprintf(s.out, "  active     %s holds %s until %s\n             Okta shows the account in the group %s since %s\n", g.GetSubject(), g.GetRole(),
+		clockTime(grant.End(g)), held.GetPrivilege().GetResourceName(), clockTime(held.GetSeen().AsTime()))
+}
+
+func (s *scene) printEnd(g *curfewv1.Grant) {
+	held := g.GetPrivileges()[0]
+	fmt.Fprintf(s.out, "  %-9s  due %s, called %s, seen gone %s\n", grant.Say(g.GetState()), clockTime(grant.End(g)), clockTime(held.GetCalled().AsTime()), clockTime(held.GetGone().AsTime()))
+}
+
+func (s *scene) printReceipt(g *curfewv1.Grant) {
+	held := g.GetPrivileges()[0]
 	for _, call := range held.GetCalls() {
 		if strings.HasPrefix(call, http.MethodDelete) {
-			fmt.Fprintf(d.out, "             taken:     %s\n", call)
+			fmt.Fprintf(s.out, "             taken:     %s\n", call)
 		}
 	}
 	for _, read := range held.GetReads() {
-		fmt.Fprintf(d.out, "             read back: %s\n", read)
+		if !strings.HasPrefix(read, http.MethodGet) { // what the calls came to
+			fmt.Fprintf(s.out, "             read back: %s\n", read)
+		}
 	}
-	fmt.Fprintf(d.out, "             sessions:  %s\n", held.GetSessions())
+	fmt.Fprintf(s.out, "             sessions:  %s\n", held.GetSessions())
 	if held.GetResidual() != "" {
-		fmt.Fprintf(d.out, "             lives on:  %s\n", held.GetResidual())
+		fmt.Fprintf(s.out, "             lives on:  %s\n", held.GetResidual())
 	}
 }
 

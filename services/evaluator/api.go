@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/curfewhq/curfew/internal/bus"
 	"github.com/curfewhq/curfew/internal/event"
@@ -51,17 +52,27 @@ type api struct {
 	curfewv1.UnimplementedGrantServiceServer
 	curfewv1.UnimplementedRequestServiceServer
 	curfewv1.UnimplementedTokenServiceServer
+	curfewv1.UnimplementedAlertServiceServer
+	curfewv1.UnimplementedSilenceServiceServer
 	*evaluator
 	calls  atomic.Uint64
 	issuer *issuer
 }
 
+// newAPI is what answers callers, and people who ask for something where alerts are shown.
+func (e *evaluator) newAPI() *api {
+	a := &api{evaluator: e}
+	if e.API != nil {
+		a.issuer = newIssuer(e.API.OIDC)
+	}
+	return a
+}
+
 // serve serves the API until ctx ends.
-func (e *evaluator) serve(ctx context.Context) error {
-	a := &api{evaluator: e, issuer: newIssuer(e.API.OIDC)}
+func (a *api) serve(ctx context.Context) error {
 	how := []grpc.ServerOption{grpc.UnaryInterceptor(a.unary), grpc.StreamInterceptor(a.stream), grpc.MaxRecvMsgSize(maxRequest)}
-	if e.API.TLS != nil {
-		how = append(how, grpc.Creds(e.API.TLS.credentials()))
+	if a.API.TLS != nil {
+		how = append(how, grpc.Creds(a.API.TLS.credentials()))
 	}
 	server := grpc.NewServer(how...)
 	curfewv1.RegisterDecisionServiceServer(server, a)
@@ -70,9 +81,11 @@ func (e *evaluator) serve(ctx context.Context) error {
 	curfewv1.RegisterGrantServiceServer(server, a)
 	curfewv1.RegisterRequestServiceServer(server, a)
 	curfewv1.RegisterTokenServiceServer(server, a)
+	curfewv1.RegisterAlertServiceServer(server, a)
+	curfewv1.RegisterSilenceServiceServer(server, a)
 	stop := context.AfterFunc(ctx, server.Stop)
 	defer stop()
-	if err := server.Serve(e.API.Listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) && ctx.Err() == nil {
+	if err := server.Serve(a.API.Listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) && ctx.Err() == nil {
 		return fmt.Errorf("serve the API: %w", err)
 	}
 	return ctx.Err()
@@ -126,7 +139,8 @@ func (a *api) lets(ctx context.Context, action, resource string) (bool, error) {
 	return decision.GetVerdict() == curfewv1.Verdict_VERDICT_ALLOWED, err
 }
 
-// judged is the event that a call is, and what the policy says of it.
+// judged is the event that a call is, and what the policy says of it. Of a call that stands for a click the policy must have
+// let the caller do it then as well as now.
 func (a *api) judged(ctx context.Context, action, resource string) (*curfewv1.Event, *curfewv1.Decision, error) {
 	now := time.Now()
 	e := a.call(callerOf(ctx), action, resource, now)
@@ -135,7 +149,13 @@ func (a *api) judged(ctx context.Context, action, resource string) (*curfewv1.Ev
 	if err != nil {
 		return nil, nil, status.Errorf(codes.Unavailable, "the call cannot be judged yet: %v", err)
 	}
-	return e, by.Decide(e), nil
+	decision := by.Decide(e)
+	if clicked := callerOf(ctx).clicked; !clicked.IsZero() && decision.GetVerdict() == curfewv1.Verdict_VERDICT_ALLOWED {
+		then := proto.CloneOf(e)
+		then.Time = timestamppb.New(clicked)
+		decision = by.Decide(then)
+	}
+	return e, decision, nil
 }
 
 // refusal tells a caller that the policy does not let them, and what row would where a row could.

@@ -25,6 +25,8 @@ type caller struct {
 	person  string    // the id; "" for a service
 	until   time.Time // when the proof ends; zero = it does not by itself
 	proof   string    // which it is, for whoever has to find out later whose hands it was in; it holds no secret
+	clicked time.Time // when they asked for it where alerts are shown; zero = they call
+	command string    // the id of what they asked for there; "" = they call
 }
 
 // asCaller is the caller that a subject names.

@@ -7,7 +7,9 @@ import (
 	"context"
 	"time"
 
+	"github.com/curfewhq/curfew/internal/bus"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+	"github.com/curfewhq/curfew/services/evaluator/detection"
 )
 
 const (
@@ -49,6 +51,7 @@ func (e *evaluator) doubt(by *picture, events []*curfewv1.Event, decisions []*cu
 // confirm asks Casbin over every row about what was decided over the rows that the index picked, until ctx ends. The two
 // must never differ: a mismatch means that decisions are wrong.
 func (e *evaluator) confirm(ctx context.Context) error {
+	var told time.Time
 	for {
 		var d doubted
 		select {
@@ -63,6 +66,7 @@ func (e *evaluator) confirm(ctx context.Context) error {
 			e.Metrics.Confirmed("mismatch")
 			e.Log.Error("a decision is not what Casbin says over every row: please report it, and judge by no index until it is mended",
 				"event", d.event.GetId(), "verdict", d.decision.GetVerdict(), "row", d.decision.GetRow().GetLine(), "policy", d.decision.GetPolicyDigest())
+			told = e.tellMismatch(ctx, d, told)
 		}
 		select {
 		case <-ctx.Done():
@@ -70,4 +74,19 @@ func (e *evaluator) confirm(ctx context.Context) error {
 		case <-time.After(confirmShare * time.Since(begun)):
 		}
 	}
+}
+
+// tellMismatch publishes that decisions are wrong, unless it was told in this hour; it returns when it was told last.
+func (e *evaluator) tellMismatch(ctx context.Context, d doubted, told time.Time) time.Time {
+	now := time.Now()
+	if now.Truncate(time.Hour).Equal(told.Truncate(time.Hour)) {
+		return told
+	}
+	f := detection.Mismatch(detection.Input{Event: d.event, Decision: d.decision}, now)
+	if _, err := e.Bus.Publish(ctx, bus.FindingSubject(f), f.GetId(), f); err != nil {
+		e.Log.Error("that decisions are wrong could not be published; the next mismatch is", "error", err)
+		return told
+	}
+	e.Metrics.Found(f.GetDetection())
+	return now
 }

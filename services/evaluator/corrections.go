@@ -108,6 +108,8 @@ func (e *evaluator) judgeAgain(ctx context.Context, by *picture, decided *curfew
 			continue
 		}
 		finding := detection.Changed(detection.Input{Event: batch.GetEvents()[i], Decision: is, Sensitivity: by.Sensitivity(is)}, was)
+		finding.Context = by.context(batch.GetEvents()[i], is)
+		finding.Context = by.context(batch.GetEvents()[i], is)
 		if _, err := e.Bus.Publish(ctx, bus.FindingSubject(finding), finding.GetId(), finding); err != nil {
 			return err
 		}

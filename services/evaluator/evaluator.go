@@ -18,6 +18,7 @@ import (
 
 	"github.com/curfewhq/curfew/internal/bus"
 	"github.com/curfewhq/curfew/internal/catalog"
+	"github.com/curfewhq/curfew/internal/state"
 	"github.com/curfewhq/curfew/internal/telemetry"
 )
 
@@ -41,6 +42,8 @@ type Options struct {
 	PolicyDir string
 	// API is how the gRPC API is served; nil = not at all.
 	API *APIOptions
+	// State is where what people and apps did lately is counted, for findings to say; nil = nothing is counted.
+	State state.Store
 	// Ready is called once the policy is in force and every event can be judged; nil = nobody waits.
 	Ready func()
 	// Log and Metrics receive what happens.
@@ -78,9 +81,12 @@ func Run(ctx context.Context, o Options) error {
 	for root := range linkStreams {
 		group.Go(func() error { return e.correct(ctx, root) })
 	}
+	answers := e.newAPI()
 	if o.API != nil {
-		group.Go(func() error { return e.serve(ctx) })
+		group.Go(func() error { return answers.serve(ctx) })
 	}
+	group.Go(func() error { return answers.takeCommands(ctx) })
+	group.Go(func() error { return e.keepContacts(ctx) })
 	return group.Wait()
 }
 
@@ -92,6 +98,7 @@ type evaluator struct {
 	allowed   atomic.Uint64 // decisions that allowed
 	gaps      gaps
 	accounts  accounts
+	deeds     deeds
 }
 
 // judgeLanes finds the tenant's lanes, and those to come, and keeps a judge at each.

@@ -93,12 +93,12 @@ func (a *api) step(ctx context.Context, id string, dry bool, take turn) (*curfew
 		}
 		// Never before the step that it follows, or a clock that lags behind another replica's would undo what has been.
 		now := later(time.Now(), stored.Time)
-		next, detail, err := take(proto.CloneOf(stored.Grant), now)
+		next, detail, err := take(proto.CloneOf(stored.Value), now)
 		if err != nil {
 			return nil, err
 		}
 		if next == nil {
-			return answered(stored.Grant, now), nil
+			return answered(stored.Value, now), nil
 		}
 		if dry {
 			return tried(next, now), nil
@@ -130,7 +130,7 @@ func (e *evaluator) newest(ctx context.Context, id string) (grant.Entry, error) 
 	if err != nil {
 		return grant.Entry{}, err
 	}
-	return grant.Entry{Grant: step.GetGrant(), Sequence: last.Sequence, Time: step.GetTime().AsTime()}, nil
+	return grant.Entry{Value: step.GetGrant(), Sequence: last.Sequence, Time: step.GetTime().AsTime()}, nil
 }
 
 // find is the grant that a call is about, once the call is recorded and allowed. Of one that there is not only those learn
@@ -146,8 +146,8 @@ func (a *api) find(ctx context.Context, id, action string, request proto.Message
 	if err != nil {
 		return nil, "", err
 	}
-	on := about(found.Grant)
-	return found.Grant, on, a.allow(ctx, action, on, request)
+	on := about(found.Value)
+	return found.Value, on, a.allow(ctx, action, on, request)
 }
 
 // owned is what a call about a grant is about: the role's grants, or the caller's own.

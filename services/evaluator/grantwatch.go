@@ -86,7 +86,7 @@ func (w *grantWatch) endOfLost(ctx context.Context, g *curfewv1.Grant) error {
 		if err != nil {
 			return err
 		}
-		if g = stored.Grant; !grant.IsWanted(g) {
+		if g = stored.Value; !grant.IsWanted(g) {
 			return nil
 		}
 		now = later(now, stored.Time)

@@ -282,6 +282,7 @@ func TestTheSameBasisGivesTheSameFindingsAboutEndedGrants(t *testing.T) {
 			return err
 		}
 		if f.GetGrantId() != "" && f.GetEvent() != nil {
+			f.Context.History = nil // it rests on derived state, and on no basis
 			was[f.GetId()] = encoded(t, f)
 		}
 		return nil
@@ -326,8 +327,9 @@ func foundAgain(t *testing.T, b *bus.Bus, policies *policies, m bus.Message) (fo
 		t.Fatal(err)
 	}
 	by := &picture{Judge: at(t, b, policies, decided.GetBasis()), grants: viewAt(t, b, decided.GetBasis())}
-	for i, e := range batch.GetEvents() {
-		found = append(found, by.afterEnds(e, decided.GetDecisions()[i])...)
+	for _, e := range batch.GetEvents() {
+		_, findings := by.evaluate(e)
+		found = append(found, slices.DeleteFunc(findings, func(f *curfewv1.Finding) bool { return f.GetGrantId() == "" })...)
 	}
 	return found
 }

@@ -184,6 +184,10 @@ func (l *lane) report(ctx context.Context, c *considered) error {
 	if err := l.gaps.tell(ctx, l.Options, c.by.Judge, c.batch.GetEvents(), c.answer.GetDecisions()); err != nil {
 		return err
 	}
+	l.remember(ctx, c)
+	l.recallAll(ctx, c.findings)
+	l.remember(ctx, c)
+	l.recallAll(ctx, c.findings)
 	return l.publish(ctx, c.findings)
 }
 
@@ -272,8 +276,8 @@ func (l *lane) judge1(by *picture, e *curfewv1.Event) (d *curfewv1.Decision, fin
 			}
 		}
 	}()
-	d, findings = by.Evaluate(e)
-	return d, append(findings, by.afterEnds(e, d)...), nil
+	d, findings = by.evaluate(e)
+	return d, findings, nil
 }
 
 func (l *lane) count(batch *curfewv1.EventBatch, answer *curfewv1.DecisionBatch, findings []*curfewv1.Finding) {

@@ -261,11 +261,11 @@ func (o *office) stored(g *curfewv1.Grant, change func(*curfewv1.Grant)) *curfew
 	if err != nil {
 		o.Fatal(err)
 	}
-	change(entry.Grant)
-	if err := book.Store(o.Context(), time.Now(), grant.Change{Entry: entry, Next: entry.Grant})[0]; err != nil {
+	change(entry.Value)
+	if err := book.Store(o.Context(), time.Now(), grant.Change{Entry: entry, Next: entry.Value})[0]; err != nil {
 		o.Fatal(err)
 	}
-	return entry.Grant
+	return entry.Value
 }
 
 func TestARuleAnswersAtOnce(t *testing.T) {

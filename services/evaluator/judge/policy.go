@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/curfewhq/curfew/internal/catalog"
 	"github.com/curfewhq/curfew/internal/temporal"
@@ -55,6 +56,10 @@ type Policy struct {
 	implied    map[string][]temporal.Link // by kind, for those without g rows
 	named      []named
 	grants     *grants
+
+	outlining, listing sync.Once
+	outlined           *outline // made when it is first asked for
+	listed             []string // as above: the sensitive classes
 }
 
 // ReadPolicy reads a policy folder. Every error names the file, and the line where there is one.

@@ -28,6 +28,9 @@ type standings struct {
 type standing struct {
 	holding *temporal.Holding
 	subject *enforcer.Subject
+
+	reaching sync.Once
+	reach    []string // what Reach says of it, made when it is first asked for
 }
 
 // moment is everybody's standing at one moment.
@@ -53,7 +56,7 @@ func (m moment) of(name, dom string) *standing {
 		m.count.Store(1)
 	}
 	holding := temporal.Hold(name, dom, m.at, m.policy, belongings{m.policy.identities, m.known, m.at}, m.known, ignorance{m.policy, m.known})
-	s := &standing{holding, m.policy.enforcer.Subject(holding)}
+	s := &standing{holding: holding, subject: m.policy.enforcer.Subject(holding)}
 	m.kept.Store(key, s)
 	return s
 }
