@@ -100,7 +100,7 @@ receivers:
 	}
 	p.start(b)
 	defer func() { p.stop(b) }()
-	for len(slack.Messages(channel)) < 6 && b.Context().Err() == nil { // the burst is used up
+	for len(slack.Messages(channel)) < 20 && b.Context().Err() == nil { // all of them wait, and the burst is used up
 		<-time.After(50 * time.Millisecond)
 	}
 	for i := range urgent {

@@ -26,6 +26,9 @@ import (
 	"github.com/curfewhq/curfew/services/evaluator/judge"
 )
 
+// demoToken opens the fake vendors, which keep no secret.
+const demoToken = "demo-token-not-a-secret"
+
 // patience is how long the demo goes on before it says that something is wrong.
 const patience = 30 * time.Second
 
@@ -109,7 +112,7 @@ func (d *demo) run(ctx context.Context, play func(context.Context, *client) erro
 
 // prepare starts the fake vendors and writes the policy, the secrets and the configuration.
 func (d *demo) prepare(ctx context.Context) (config.Config, error) {
-	const secret, demoApp = "demo-token-not-a-secret", "99999999-8888-4777-8666-555555555555"
+	const secret, demoApp = demoToken, "99999999-8888-4777-8666-555555555555"
 	d.okta = fake.NewOkta(fake.OktaConfig{Token: secret})
 	d.google = fake.NewGoogle(fake.GoogleConfig{Subject: "ida@linden-lark.example.com"})
 	d.github = fake.NewGitHub(fake.GitHubConfig{Org: "linden-lark", Token: secret})
@@ -197,10 +200,8 @@ func (d *demo) perform(ctx context.Context, api *client) error {
 	return nil // asked to end, and ends
 }
 
-// tell plays the story and shows each decision as the access log gets it.
-func (d *demo) tell(ctx context.Context, api *client) error {
-	ctx, cancel := context.WithTimeout(ctx, 3*patience+time.Duration(len(morning())+len(meanwhile()))*d.pace)
-	defer cancel()
+// on makes the stage: the API and the decisions, as they are made.
+func (d *demo) on(ctx context.Context, api *client, play func(context.Context, *scene) error) error {
 	conn, err := api.dial()
 	if err != nil {
 		return err
@@ -208,11 +209,17 @@ func (d *demo) tell(ctx context.Context, api *client) error {
 	defer conn.Close() // nothing is written through it
 	watching := make(chan error, 1)
 	go func() { watching <- api.watch(ctx, d.decided) }()
-	s := &scene{demo: d, grants: curfewv1.NewGrantServiceClient(conn), watching: watching}
+	return play(ctx, &scene{demo: d, grants: curfewv1.NewGrantServiceClient(conn), watching: watching})
+}
+
+// tell plays the story and shows each decision as the access log gets it.
+func (d *demo) tell(ctx context.Context, api *client) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*patience+time.Duration(len(morning())+len(meanwhile()))*d.pace)
+	defer cancel()
 	fmt.Fprint(d.out, `A morning at Linden & Lark, an invented shop. Fake Okta, Google, GitHub, Microsoft and Slack servers on this machine
 are read by the real collectors. Each line below is a decision of the access log, or what is said of it in Slack.
 `)
-	if err := s.all(ctx); err != nil {
+	if err := d.on(ctx, api, func(ctx context.Context, s *scene) error { return s.all(ctx) }); err != nil {
 		return err
 	}
 	fmt.Fprint(d.out, `

@@ -180,7 +180,9 @@ func routed(a *curfewv1.Alert, hold *curfewv1.Hold) *curfewv1.Alert {
 func TestDelivery(t *testing.T) {
 	hold := &curfewv1.Hold{Kind: curfewv1.HoldKind_HOLD_KIND_SILENCE, By: "s1"}
 	begin := func(a *curfewv1.Alert) *curfewv1.Alert { return alert.Begin(a, "slack", "p1", start) }
-	sent := func(a *curfewv1.Alert) *curfewv1.Alert { return alert.Sent(a, "slack", "p1", "C1/1", nil, false, start) }
+	sent := func(a *curfewv1.Alert) *curfewv1.Alert {
+		return alert.Sent(a, "slack", "p1", "C1/1", nil, false, start)
+	}
 	unsent := func(sure bool) func(*curfewv1.Alert) *curfewv1.Alert {
 		return func(a *curfewv1.Alert) *curfewv1.Alert {
 			return alert.Unsent(a, "slack", "p1", "no", sure, start.Add(time.Second))

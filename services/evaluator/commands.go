@@ -148,7 +148,7 @@ func (a *api) commander(ctx context.Context, actor *curfewv1.CommandActor) (by c
 func (a *api) recordRefusal(ctx context.Context, q *curfewv1.Command, why string) error {
 	detail, err := protojson.Marshal(q)
 	if err != nil {
-		return bus.Permanent("unreadable command", err)
+		detail = nil // a time beyond the years there are: it is refused all the same
 	}
 	by := callerOf(ctx)
 	e := a.call(by, "commands.take", "commands/"+commandWord(q), time.Now())

@@ -114,8 +114,8 @@ func TestEveryCommand(t *testing.T) {
 			if forbidden != "" {
 				r.want("not allowed", r.take(r.click(forbidden, kind, fill)), refused, "")
 			}
-			early := func(q *curfewv1.Command) { fill(q); q.Time = timestamppb.New(time.Now().Add(-time.Hour)) }
-			if kind != toConfirm && kind != toDisown { // theirs whatever the policy says
+			early := func(q *curfewv1.Command) { fill(q); q.Time = timestamppb.New(time.Now().Add(-300 * time.Hour)) } // before there was a policy
+			if kind != toConfirm && kind != toDisown {                                                                 // theirs whatever the policy says
 				r.want("not allowed when they clicked", r.take(r.click(allowed, kind, early)), refused, "")
 			}
 			if kind != toRequest && kind != toApprove && kind != toDeny {

@@ -12,9 +12,11 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/curfewhq/curfew/internal/alert"
 	"github.com/curfewhq/curfew/internal/bus"
+	"github.com/curfewhq/curfew/internal/grant"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
@@ -207,6 +209,37 @@ func TestMakeTemporary(t *testing.T) {
 	r.want("asked", r.take(give("hal", "role:support", time.Hour)), done, "Asked for role:support for person:eve")
 	if steps := grantSteps(t, r.bus); len(steps) != 2 || steps[1].GetGrant().GetState() != requestedState || steps[1].GetAuthor() != "person:hal" {
 		t.Errorf("got %v", steps)
+	}
+}
+
+// A click counts where its person had the right when they clicked, and has it still: not one before it was given, nor one from
+// before it was taken, however late either is carried out.
+func TestTheRightOfTheClickAndOfNow(t *testing.T) {
+	t.Parallel()
+	r := newResponders(t)
+	at := func(when time.Time) *curfewv1.CommandStep {
+		return r.take(r.click("fay", toAcknowledge, func(q *curfewv1.Command) { q.Time = timestamppb.New(when) }))
+	}
+	before := time.Now()
+	r.want("without it", at(before), refused, "no row allows update of audit (sensitivity 3) to person:fay")
+	begin := before.Truncate(time.Second).Add(-time.Second)
+	g := grant.Approved(&curfewv1.Grant{Id: "g-fay", Tenant: "main", Subject: "person:fay", Role: "role:responder", From: timestamppb.New(begin), ExpiresAt: in(time.Hour)}, begin)
+	g.State = curfewv1.GrantState_GRANT_STATE_ACTIVE
+	book := grant.NewBook(r.bus, "main")
+	if err := book.Create(t.Context(), time.Now(), g, "person:cat", ""); err != nil {
+		t.Fatal(err)
+	}
+	r.want("before it was given", at(begin.Add(-time.Second)), refused, "no row allows update of audit (sensitivity 3) to person:fay")
+	r.want("with it", at(time.Now()), done, "It is yours")
+	clicked := time.Now()
+	r.want("to another", r.take(r.click("ann", toAcknowledge, nil)), done, "")
+	if _, err := book.Change(t.Context(), "g-fay", "person:cat", time.Now, func(g *curfewv1.Grant) (*curfewv1.Grant, string, bool) { return grant.Revoke(g, time.Now()), "", true }); err != nil {
+		t.Fatal(err)
+	}
+	r.want("taken since", at(clicked), refused, "no row allows update of audit (sensitivity 3) to person:fay")
+	r.want("in a year to come", at(time.Now().Add(1000*time.Hour)), refused, "no row allows update of audit (sensitivity 3) to person:fay")
+	if r.now().GetAssignee() != "person:ann" {
+		t.Errorf("got %v", r.now())
 	}
 }
 

@@ -55,16 +55,15 @@ type responders struct {
 
 func newResponders(t *testing.T) *responders {
 	t.Helper()
-	b, dir := bustest.New(t), t.TempDir()
-	writeFile(t, dir, "policy.csv", respondersPolicy)
+	b := bustest.New(t)
 	people := "directory: okta\npeople:\n"
 	for _, name := range []string{"ann", "ben", "cat", "eve", "fay", "hal"} {
 		people += fmt.Sprintf("  - {id: %s, emails: [%s@example.com], accounts: {okta: [00u%s], slack: [U-%s]}}\n", name, name, name, strings.ToUpper(name))
 	}
-	writeFile(t, dir, "identities.yaml", people)
-	writeFile(t, dir, "grants.yaml", "roles: {role:support: {max: 8h, approvals: 2, privileges: [{source: okta, kind: group, resource: 00g1}]}}\n")
-	o := options(t, b, "one")
-	o.PolicyDir = dir
+	o := ago(t, b, map[string]string{
+		"policy.csv": respondersPolicy, "identities.yaml": people,
+		"grants.yaml": "roles: {role:support: {max: 8h, approvals: 2, privileges: [{source: okta, kind: group, resource: 00g1}]}}\n",
+	})
 	policies, err := openPolicies(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -62,6 +62,15 @@ func newDesk(o Options, reach *contacts) *desk {
 	d.silences.changed = d.look
 	for name, receiver := range o.Receivers {
 		d.senders[name] = newSender(d, name, receiver)
+		if looker, can := receiver.(Looker); can {
+			looker.LookUp(d.lookUp)
+		}
+		if reporter, can := receiver.(Reporter); can {
+			reporter.Report(func(trouble error) {
+				o.Metrics.Failed("notifier", "listen")
+				o.Log.Warn("clicks do not come in from a receiver", "receiver", name, "error", trouble)
+			})
+		}
 	}
 	return d
 }
@@ -82,6 +91,7 @@ func (d *desk) run(ctx context.Context) error {
 		}
 		return d.Bus.Drain(ctx, bus.Consumer{Service: "notifier", Name: "notifier-" + d.Tenant, Filter: bus.All("finding", d.Tenant)}, findBatch, d.take)
 	})
+	again("urgent", d.express)
 	group.Go(func() error {
 		if err := d.ready(ctx); err != nil {
 			return err
@@ -94,6 +104,29 @@ func (d *desk) run(ctx context.Context) error {
 		return group.Wait()
 	})
 	return group.Wait()
+}
+
+// lookUp is an alert as it stands.
+func (d *desk) lookUp(ctx context.Context, id string) (*curfewv1.Alert, error) {
+	if entry, known := d.book.Get(id); known {
+		return entry.Value, nil
+	}
+	entry, err := d.book.Load(ctx, id)
+	return entry.Value, err
+}
+
+// express takes in what is critical as it comes, for it must not wait behind thousands that are not. Every notifier does, and
+// whatever it misses is taken in with the rest: what is in its alert already changes nothing.
+func (d *desk) express(ctx context.Context) error {
+	if err := d.ready(ctx); err != nil {
+		return err
+	}
+	end, err := d.Bus.End(ctx, "finding")
+	if err != nil {
+		return err
+	}
+	urgent := bus.All("finding", d.Tenant, alert.Word(curfewv1.Severity_SEVERITY_CRITICAL))
+	return d.Bus.Follow(ctx, urgent, bus.From{After: end}, func(m bus.Message) error { return d.take(ctx, []bus.Message{m}) })
 }
 
 // ready waits until everything is known that was stored before.
@@ -144,13 +177,7 @@ func (d *desk) take(ctx context.Context, messages []bus.Message) error {
 	}
 	var changes []alert.Change
 	for _, id := range order {
-		entry, known := d.book.Get(id)
-		if !known {
-			var err error
-			if entry, err = d.book.Load(ctx, id); err != nil && !errors.Is(err, bus.ErrNotFound) {
-				return err
-			}
-		}
+		entry, _ := d.book.Get(id) // one that is not there is new, or over, which storing it tells
 		if next := d.found(entry.Value, found[id]); next != nil {
 			changes = append(changes, alert.Change{Entry: entry, Next: next, Author: notifierAuthor})
 		}

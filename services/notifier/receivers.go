@@ -35,10 +35,14 @@ type Receiver interface {
 	Post(ctx context.Context, post *curfewv1.Post) (ref string, err error)
 }
 
-// An Editor is a receiver that can show a message anew and say something behind it.
+// An Editor is a receiver that can show a message anew.
 type Editor interface {
 	// Edit makes the message at ref show what post does. Nil means that it does. Twice is as good as once.
 	Edit(ctx context.Context, ref string, post *curfewv1.Post) error
+}
+
+// A Replier is a receiver that can say something behind a message.
+type Replier interface {
 	// Reply says something behind the message at its ref. Nil means that it stands there.
 	Reply(ctx context.Context, reply *curfewv1.Reply) error
 }
@@ -66,6 +70,25 @@ type Listener interface {
 	Listen(ctx context.Context, take func(context.Context, *curfewv1.Command) error) error
 	// Answer tells whoever clicked what came of it. Nil means that it was handed over. Twice does no harm.
 	Answer(ctx context.Context, step *curfewv1.CommandStep) error
+}
+
+// A Looker is a receiver in which people can ask for an alert's details.
+type Looker interface {
+	// LookUp sets where it finds an alert. It is called before Listen, with a function that is safe for concurrent use.
+	LookUp(alert func(ctx context.Context, id string) (*curfewv1.Alert, error))
+}
+
+// A Reporter is a receiver that can say what keeps clicks from coming in.
+type Reporter interface {
+	// Report sets who is told; the errors hold no secret. It is called before Listen, with a function that is safe for
+	// concurrent use.
+	Report(trouble func(error))
+}
+
+// A Single is a receiver whose messages show one alert each.
+type Single interface {
+	// Single says so.
+	Single()
 }
 
 // Paced is a receiver that takes no more than so much at once. Without it a receiver takes 20 messages, and two a second

@@ -13,12 +13,6 @@ import (
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
-// A Single is a receiver whose messages show one alert each.
-type Single interface {
-	// Single says so.
-	Single()
-}
-
 // pace is a token bucket (GCRA, https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm).
 type pace struct {
 	burst int

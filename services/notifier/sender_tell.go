@@ -95,14 +95,21 @@ func (s *sender) tell(ctx context.Context, ref string, ids []string) {
 	}
 	ids = idsOf(alerts)
 	lines, loud := s.news(alerts, before)
-	editor, can := s.receiver.(Editor)
+	editor, edits := s.receiver.(Editor)
+	replier, replies := s.receiver.(Replier)
 	var err error
 	switch {
-	case can && ref != "":
-		if err = s.edit(ctx, editor, ref, alerts); err == nil && len(lines) > 0 {
-			err = s.reply(ctx, editor, &curfewv1.Reply{Id: post, Ref: ref, Lines: lines, Loud: loud})
+	case ref != "" && (edits || replies):
+		if edits {
+			err = s.edit(ctx, editor, ref, alerts)
 		}
-	case len(lines) > 0: // what cannot be edited is told of what people did
+		if err == nil && replies && len(lines) > 0 {
+			s.await(ctx)
+			err = s.try(ctx, func(ctx context.Context) error {
+				return replier.Reply(ctx, &curfewv1.Reply{Id: post, Ref: ref, Lines: lines, Loud: loud})
+			})
+		}
+	case len(lines) > 0: // where neither can be done what happened is a message of its own
 		s.await(ctx)
 		err = s.try(ctx, func(ctx context.Context) error {
 			_, err := s.receiver.Post(ctx, &curfewv1.Post{Id: post, Alerts: alerts, Receiver: s.name})
@@ -152,12 +159,6 @@ func (s *sender) edit(ctx context.Context, editor Editor, ref string, changed []
 		err = &delivery.Refused{Reason: err.Error()} // twice is as good as once, so it is as if it had not arrived
 	}
 	return err
-}
-
-// reply says something behind a message.
-func (s *sender) reply(ctx context.Context, editor Editor, reply *curfewv1.Reply) error {
-	s.await(ctx)
-	return s.try(ctx, func(ctx context.Context) error { return editor.Reply(ctx, reply) })
 }
 
 // await waits until the receiver takes one more message. It does not wait for what is urgent: what people do is.

@@ -174,7 +174,7 @@ func TestExplain(t *testing.T) {
 	for _, row := range answer.GetWouldAllow() {
 		would = append(would, row.GetText())
 	}
-	if got, want := strings.Join(held, " "), "role:support role:person account:okta/00usam0000000000001 role:staff role:anyone"; got != want {
+	if got, want := strings.Join(held, " "), "role:support role:person account:okta/00usam0000000000001 account:slack/WE96E02D8E4 role:staff role:anyone"; got != want {
 		t.Errorf("held: got %q, want %q", got, want)
 	}
 	if got, want := strings.Join(would, "; "), "p, role:analyst, *, *, customer, export, allow; p, app:google_workspace/1076-address-book.apps.example.com, *, *, pii.contact, *, allow"; got != want {

@@ -32,6 +32,9 @@ type Receiver interface {
 // editor is a receiver that can do more.
 type editor interface {
 	Edit(ctx context.Context, ref string, post *curfewv1.Post) error
+}
+
+type replier interface {
 	Reply(ctx context.Context, reply *curfewv1.Reply) error
 }
 
@@ -80,7 +83,9 @@ func (c Case) calls(r Receiver) map[string]func(ctx context.Context) error {
 	}
 	if e, ok := r.(editor); ok {
 		calls["edit"] = func(ctx context.Context) error { return e.Edit(ctx, "ref-1", Post(acknowledged())) }
-		calls["reply"] = func(ctx context.Context) error { return e.Reply(ctx, reply()) }
+	}
+	if r, ok := r.(replier); ok {
+		calls["reply"] = func(ctx context.Context) error { return r.Reply(ctx, reply()) }
 	}
 	if n, ok := r.(noticer); ok {
 		calls["notice"] = func(ctx context.Context) error { return n.Notice(ctx, notice()) }

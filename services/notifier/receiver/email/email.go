@@ -120,9 +120,6 @@ func (r *Receiver) Post(ctx context.Context, post *curfewv1.Post) (string, error
 	return l.id + " " + l.subject, nil
 }
 
-// Edit does nothing: nobody can change a mail. What changed is said by Reply.
-func (r *Receiver) Edit(context.Context, string, *curfewv1.Post) error { return nil }
-
 // Reply sends a mail in answer to the one at its ref.
 func (r *Receiver) Reply(ctx context.Context, reply *curfewv1.Reply) error {
 	parent, subject, _ := strings.Cut(reply.GetRef(), " ")

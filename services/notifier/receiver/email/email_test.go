@@ -79,9 +79,6 @@ func TestThread(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Edit(t.Context(), ref, receivertest.Post(receivertest.Alert())); err != nil {
-		t.Fatal(err)
-	}
 	if err := r.Reply(t.Context(), &curfewv1.Reply{Id: "reply-1", Ref: ref, Lines: []string{"person:bob took it on."}}); err != nil {
 		t.Fatal(err)
 	}

@@ -96,9 +96,6 @@ func (r *Receiver) Edit(ctx context.Context, ref string, post *curfewv1.Post) er
 	return nil
 }
 
-// Reply does nothing: the Events API has no notes, and what changes a state is said by Edit.
-func (r *Receiver) Reply(context.Context, *curfewv1.Reply) error { return nil }
-
 // keyOf is the dedup_key.
 func keyOf(post *curfewv1.Post) string {
 	if alerts := post.GetAlerts(); len(alerts) == 1 && !post.GetSummary() {

@@ -115,6 +115,7 @@ func TestClicksThatMeanNothing(t *testing.T) {
 		{"a mute for longer than all", map[string]any{"action_id": "mute", "value": `{"a":"f00d","t":99999999999}`}, true},
 		{"an approval of nothing", map[string]any{"action_id": "approve", "value": `{"a":"f00d"}`}, true},
 		{"a menu's choice that nobody knows", map[string]any{"action_id": "more", "selected_option": map[string]any{"value": `{"k":"x"}`}}, true},
+		{"a request by a button", map[string]any{"action_id": "request", "value": `{"a":"f00d"}`}, true},
 		{"a kind that is none", map[string]any{"action_id": "unspecified", "value": `{"a":"f00d"}`}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

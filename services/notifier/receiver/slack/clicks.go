@@ -82,7 +82,7 @@ func (l *clicks) press(ctx context.Context, c click) (outcome, error) {
 		c.id = v.Do
 	}
 	switch {
-	case !ok:
+	case !ok || c.id == idRequest:
 		return l.refuse(c, otherVersion), nil
 	case c.id == idDetails:
 		return l.once(c, func(ctx context.Context) { l.r.details(ctx, c, v) }), nil
@@ -160,8 +160,7 @@ func (l *clicks) refuse(c click, text string) outcome {
 // open shows a modal. Slack's repeat of the click opens no second one.
 func (l *clicks) open(c click, id string, v value) outcome {
 	return l.once(c, func(ctx context.Context) {
-		about := c.beside
-		view, ok := modal(id, v, about)
+		view, ok := modal(id, v, c.beside)
 		if !ok {
 			l.r.whisper(ctx, c, otherVersion)
 			return

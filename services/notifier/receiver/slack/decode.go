@@ -160,7 +160,7 @@ func (s *command) click() click {
 	}
 }
 
-// beside is the text of a block of the message that was clicked on.
+// beside is the text of a block of the message that was clicked on, or where that has none what stands first.
 func beside(message []byte, block string) string {
 	var said struct {
 		Blocks []struct {
@@ -170,15 +170,22 @@ func beside(message []byte, block string) string {
 	}
 	// It helps a person and decides nothing.
 	_ = json.Unmarshal(message, &said)
+	first := ""
 	for _, b := range said.Blocks {
 		var text struct {
 			Text string `json:"text"`
 		}
-		if b.BlockID == block && json.Unmarshal(b.Text, &text) == nil {
+		if json.Unmarshal(b.Text, &text) != nil {
+			continue
+		}
+		if b.BlockID == block {
 			return unescape(text.Text)
 		}
+		if first == "" {
+			first = unescape(text.Text)
+		}
 	}
-	return ""
+	return first
 }
 
 // unescape is text as it was before escape.

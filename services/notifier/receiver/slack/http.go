@@ -75,6 +75,9 @@ func (l *clicks) receive(base context.Context, seals *seals, kind string, w http
 	}
 	seal := req.Header.Get("X-Slack-Signature")
 	if err := believe(secret, req.Header.Get("X-Slack-Request-Timestamp"), seal, body, l.r.now()); err != nil {
+		if n := seals.doubt(l.r.now()); n > 0 {
+			l.complain(fmt.Errorf("slack: %d deliveries were not believed, the last: %w", n, err))
+		}
 		http.Error(w, "not believed", http.StatusUnauthorized)
 		return
 	}
@@ -136,6 +139,21 @@ type seals struct {
 	mu    sync.Mutex
 	known map[string]time.Time
 	swept time.Time
+	// doubted is how many deliveries were not believed since that was told, at spoke.
+	doubted int
+	spoke   time.Time
+}
+
+// doubt counts a delivery that is not believed, and returns how many there were, or 0 if that was told less than a minute
+// ago: anybody may send them.
+func (s *seals) doubt(now time.Time) (told int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.doubted++
+	if now.Sub(s.spoke) >= time.Minute {
+		told, s.doubted, s.spoke = s.doubted, 0, now
+	}
+	return told
 }
 
 // add is whether a signature is new.

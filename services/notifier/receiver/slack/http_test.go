@@ -149,6 +149,16 @@ func TestSealsAreForgotten(t *testing.T) {
 	}
 }
 
+// Every delivery that is not believed is counted, and told of once a minute.
+func TestDoubt(t *testing.T) {
+	s := &seals{}
+	for _, c := range []struct{ after, want int }{{0, 1}, {1, 0}, {59, 0}, {60, 3}, {61, 0}, {180, 2}} {
+		if got := s.doubt(noon().Add(time.Duration(c.after) * time.Second)); got != c.want {
+			t.Errorf("after %d s: got %d, want %d", c.after, got, c.want)
+		}
+	}
+}
+
 func TestListenByHTTP(t *testing.T) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -42,9 +42,7 @@ func (r *Receiver) Listen(ctx context.Context, take func(context.Context, *curfe
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if r.report != nil {
-			r.report(err)
-		}
+		l.complain(err)
 		if r.now().Sub(began) > lastWait {
 			wait = firstWait
 		}
@@ -89,6 +87,9 @@ func (r *Receiver) socket(ctx context.Context, l *clicks) error {
 				// slack-go would wait for up to 5 minutes: too long for who clicks meanwhile.
 				cancel()
 				return errors.Join(r.failed("open Socket Mode", err), ended(<-done))
+			}
+			if e.Type == socketmode.EventTypeErrorBadMessage {
+				l.complain(errors.New("slack: read what Slack sent: it is no JSON of Slack's"))
 			}
 			if e.Type != socketmode.EventTypeInteractive && e.Type != socketmode.EventTypeSlashCommand {
 				continue
@@ -138,8 +139,8 @@ func (l *clicks) envelope(ctx context.Context, client *socketmode.Client, reques
 		// Nobody is left to be told: without it Slack sends the envelope again.
 		_ = client.AckCtx(ctx, request.EnvelopeID, o.answer)
 	}
-	if err != nil && l.r.report != nil {
-		l.r.report(fmt.Errorf("slack: %w", err))
+	if err != nil {
+		l.complain(fmt.Errorf("slack: %w", err))
 	}
 	l.after(ctx, o)
 }

@@ -210,6 +210,9 @@ func TestModals(t *testing.T) {
 			}
 			s.await("open", func() bool { return len(s.slack.Views(s.ann)) > 0 })
 			view := s.slack.Views(s.ann)[0]
+			if !strings.Contains(string(view.JSON), "ida@example.com") {
+				t.Errorf("the form does not say of what: %s", view.JSON)
+			}
 			if _, err := s.slack.Submit(t.Context(), s.ann, view.ID, c.fill); err != nil {
 				t.Fatal(err)
 			}
