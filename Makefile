@@ -2,11 +2,12 @@
 
 TOOLS    := $(CURDIR)/.tools
 PACKAGES := ./... ./proto/...
-# How long `make fuzz` tries each target, how often `make soak` runs the crash test, how many lives of grants it kills, and
-# how many requests it compares.
+# How long `make fuzz` tries each target, how often `make soak` runs the crash test, how many lives of grants it kills, how
+# many bursts of alerts it tells, and how many requests it compares.
 FUZZTIME ?= 30s
 SOAK     ?= 10
 CRASHES  ?= 10000
+STORMS   ?= 100
 REQUESTS ?= 10000000
 # What `make check` compares the contract with: a commit. Empty = where this branch left main, or the commit before.
 BASE     ?=
@@ -58,8 +59,9 @@ fuzz: ## Fuzz each target for FUZZTIME (30s)
 	done
 
 .PHONY: soak
-soak: ## Kill the real process at random points, SOAK (10) times over, and CRASHES (10,000) grants; ask Casbin REQUESTS (10,000,000) times
+soak: ## Kill the real process at random points, SOAK (10) times over, and CRASHES (10,000) grants; tell STORMS (100) bursts of alerts; ask Casbin REQUESTS (10,000,000) times
 	go test -run '^TestKilledAtEveryStep' -timeout 0 -v ./cmd/curfew -crashes $(CRASHES)
+	go test -run '^TestABurstIsShownOnce' -timeout 0 -v ./cmd/curfew -storms $(STORMS)
 	go test -run '^TestKilledAnywhere' -count $(SOAK) -timeout 0 -v ./cmd/curfew
 	go test ./services/evaluator/enforcer -run '^TestDifferential$$' -timeout 0 -v -requests $(REQUESTS)
 

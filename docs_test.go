@@ -98,6 +98,29 @@ func TestSourceKeysAreDocumented(t *testing.T) {
 	}
 }
 
+// Each receiver's row names each key of its configuration, and there is no row without a receiver.
+func TestReceiverKeysAreDocumented(t *testing.T) {
+	alerts, there := readText(t, "docs/alerts.md"), map[string]bool{}
+	for _, f := range readTree(t) {
+		folder, inside := strings.CutPrefix(f.dir(), "services/notifier/receiver/")
+		if !inside || f.test {
+			continue
+		}
+		there[folder] = true
+		row := all(alerts, "(?m)^\\| `"+folder+"` \\| (.*)$")
+		for _, key := range all(f.text, "`yaml:\"([a-z_]+)\"`") {
+			if len(row) != 1 || !strings.Contains(row[0], "`"+key+"`") {
+				t.Errorf("docs/alerts.md: the row of %s does not name the key %q", folder, key)
+			}
+		}
+	}
+	_, table, _ := strings.Cut(alerts, "| type | keys |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	if got, want := all(table, "(?m)^\\| `([a-z]+)` \\|"), slices.Sorted(maps.Keys(there)); !slices.Equal(slices.Sorted(slices.Values(got)), want) {
+		t.Errorf("docs/alerts.md: got rows for %q, want %q", got, want)
+	}
+}
+
 // Each command line of a document is one that the binary takes.
 func TestDocumentedCommandLines(t *testing.T) {
 	curfew, count := built(t), 0

@@ -4,6 +4,8 @@
 package main
 
 import (
+	"cmp"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/http/httptest"
@@ -21,13 +23,15 @@ import (
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
+var stormRuns = flag.Int("storms", 0, "how many bursts TestABurstIsShownOnce and BenchmarkBurst make; 0 = a tenth of -crashes, 3 to 10, and 30")
+
 // burstSize is how many alerts come at once, and stormSide how many runs go on side by side: they mostly wait for Slack.
 const burstSize, stormSide = 1000, 5
 
 // TestABurstIsShownOnce tells a thousand alerts at once to a Slack that takes one message a second, by three notifiers in
 // processes of their own, of which one is killed at a random moment, while some replies are lost.
 func TestABurstIsShownOnce(t *testing.T) {
-	for i, s := range storms(t, min(10, max(3, *crashes/10))) {
+	for i, s := range storms(t, cmp.Or(*stormRuns, min(10, max(3, *crashes/10)))) {
 		t.Logf("run %d: the last after %v", i+1, s.took.Round(10*time.Millisecond))
 		if s.lost > 0 || s.twice > 0 {
 			t.Errorf("run %d: %d of %d alerts are lost, %d are shown twice", i+1, s.lost, burstSize, s.twice)
@@ -35,10 +39,10 @@ func TestABurstIsShownOnce(t *testing.T) {
 	}
 }
 
-// BenchmarkBurst is TestABurstIsShownOnce a hundred times, and how long it took.
+// BenchmarkBurst is TestABurstIsShownOnce thirty times, and how long it took.
 func BenchmarkBurst(b *testing.B) {
 	for range b.N {
-		all := storms(b, 100)
+		all := storms(b, cmp.Or(*stormRuns, 30))
 		lost, twice := 0, 0
 		var took []time.Duration
 		for _, s := range all {

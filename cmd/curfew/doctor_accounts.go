@@ -135,7 +135,7 @@ func examineReceiver(ctx context.Context, name string, section yamlfile.Section)
 	}
 	ctx, cancel := context.WithTimeout(ctx, tryFor)
 	defer cancel()
-	return verdict(subject, "it takes alerts; curfew alert test tries it", "correct what it names, then try it: curfew alert test --receiver "+name, checker.Check(ctx))
+	return verdict(subject, "it answers as it should; curfew alert test hands it something", "correct what it names, then try it: curfew alert test --receiver "+name, checker.Check(ctx))
 }
 
 // examineAlerts is which findings reach people.

@@ -142,7 +142,7 @@ func serve(ctx context.Context, s system) (err error) {
 		apiAddress = api.Listener.Addr().String()
 		group.Go(func() error {
 			return evaluator.Run(ctx, evaluator.Options{
-				Bus: b, Catalog: cat, Tenant: s.config.Tenant, Holder: holder, PolicyDir: s.config.Policy,
+				Bus: b, State: store, Catalog: cat, Tenant: s.config.Tenant, Holder: holder, PolicyDir: s.config.Policy,
 				API: api, Log: s.log, Metrics: metrics,
 				Ready: func() {
 					judging.Store(true)

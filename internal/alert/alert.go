@@ -84,6 +84,9 @@ func Add(a *curfewv1.Alert, f *curfewv1.Finding, now time.Time) *curfewv1.Alert 
 	a.Newest = timestamppb.New(now)
 	a.Findings = newest(append(a.Findings, f.GetId()), maxFindings)
 	a.Version++
+	if f.GetDecision().GetObject() != a.GetObject() {
+		a.Object = ""
+	}
 	if f.GetSeverity() <= a.GetSeverity() {
 		a.Repeats = newest(append(a.Repeats, cut(f.GetTitle())), maxRepeats)
 		return a
@@ -97,6 +100,7 @@ func open(a *curfewv1.Alert, f *curfewv1.Finding, now time.Time) *curfewv1.Alert
 	a.Finding, a.State, a.Severity = f, curfewv1.AlertState_ALERT_STATE_OPEN, f.GetSeverity()
 	a.Episode++
 	a.Version++
+	a.Object = f.GetDecision().GetObject()
 	a.Count, a.Opened, a.Newest = 1, timestamppb.New(now), timestamppb.New(now)
 	a.Findings = newest(append(a.Findings, f.GetId()), maxFindings)
 	return a

@@ -31,7 +31,7 @@ func finding(id string, severity curfewv1.Severity) *curfewv1.Finding {
 	return &curfewv1.Finding{
 		Id: id, Tenant: "main", Detection: "unauthorized_access", Severity: severity, Title: "title " + id,
 		Event:    &curfewv1.Event{Id: "e" + id, Source: "okta"},
-		Decision: &curfewv1.Decision{Subject: "person:ida", Classes: []string{"pii.contact", "order"}},
+		Decision: &curfewv1.Decision{Subject: "person:ida", Object: "okta/file/1", Classes: []string{"pii.contact", "order"}},
 	}
 }
 
@@ -263,10 +263,19 @@ func TestSilences(t *testing.T) {
 		{"another", &curfewv1.SilenceMatch{AlertId: "x"}, false},
 		{"all that fits", &curfewv1.SilenceMatch{Detection: "unauthorized_access", Entity: "person:ida", DataClass: "pii.contact", Source: "okta", Severity: low}, true},
 		{"too severe", &curfewv1.SilenceMatch{Detection: "unauthorized_access", Severity: curfewv1.Severity_SEVERITY_INFORMATIONAL}, false},
+		{"its object", &curfewv1.SilenceMatch{Object: "okta/file/1"}, true},
+		{"another object", &curfewv1.SilenceMatch{Object: "okta/file/2"}, false},
 		{"one does not fit", &curfewv1.SilenceMatch{Detection: "unauthorized_access", Source: "slack"}, false},
 	} {
 		if got := alert.Covers(c.m, a); got != c.want {
 			t.Errorf("%s: got %v", c.name, got)
+		}
+	}
+	other := finding("2", low)
+	other.Decision.Object = "okta/file/2"
+	for _, object := range []string{"okta/file/1", "okta/file/2"} {
+		if alert.Covers(&curfewv1.SilenceMatch{Object: object}, alert.Add(a, other, start)) {
+			t.Errorf("an alert about two objects fits %s", object)
 		}
 	}
 	stamp := func(d time.Duration) *timestamppb.Timestamp { return timestamppb.New(start.Add(d)) }

@@ -33,6 +33,6 @@ func Covers(m *curfewv1.SilenceMatch, a *curfewv1.Alert) bool {
 		return want == "" || want == got
 	}
 	return fits(m.GetAlertId(), a.GetId()) && fits(m.GetDetection(), a.GetFinding().GetDetection()) && fits(m.GetEntity(), a.GetEntity()) &&
-		fits(m.GetDataClass(), a.GetDataClass()) && fits(m.GetSource(), a.GetFinding().GetEvent().GetSource()) && named &&
+		fits(m.GetDataClass(), a.GetDataClass()) && fits(m.GetSource(), a.GetFinding().GetEvent().GetSource()) && fits(m.GetObject(), a.GetObject()) && named &&
 		(m.GetSeverity() == curfewv1.Severity_SEVERITY_UNSPECIFIED || a.GetSeverity() <= m.GetSeverity())
 }

@@ -3,10 +3,7 @@
 
 package main
 
-import (
-	"fmt"
-	"regexp"
-)
+import "fmt"
 
 // policies is the sizes that bench measures, with what is asked of the ratio to Casbin at each.
 func policies() []struct {
@@ -26,14 +23,6 @@ func (s *sheet) decisions(peers string) {
 	decide := func(policy, way string) float64 {
 		return s.median("bench Decide/"+policy+"/"+way, "cpu-us/op")
 	}
-	version := func(module string) string {
-		found := regexp.MustCompile(regexp.QuoteMeta(module) + ` (\S+)`).FindStringSubmatch(peers)
-		if found == nil {
-			s.lacked["version of "+module] = true
-			return "?"
-		}
-		return found[1]
-	}
 	s.say("## One decision")
 	s.say(`CPU time of the whole process a decision, all threads and garbage collection included, in µs. The policies are those of
 Casbin's own benchmark (a p row a role, a g row a person), and a dense one: people with two roles, twenty rows a role, roles
@@ -42,7 +31,7 @@ decisions, which a test before the measurement holds them to, and each is set up
 comparisons first, OPA %s as a prepared query over indexed objects, cedar-go %s with one permit a row. Curfew works out
 what the person held at the event's time anew for each decision. *Candidates*: its index picks the rows that can matter, and
 Casbin's own %s decides on them each time. *Kept*: Casbin's answers are kept by the rows they were given over.`,
-		version("github.com/casbin/casbin/v2"), version("github.com/open-policy-agent/opa"), version("github.com/cedar-policy/cedar-go"), "`Enforce`")
+		s.version(peers, "github.com/casbin/casbin/v2"), s.version(peers, "github.com/open-policy-agent/opa"), s.version(peers, "github.com/cedar-policy/cedar-go"), "`Enforce`")
 	rows := [][]string{{"rows", "candidates", "kept", "Casbin", "OPA", "cedar-go"}}
 	for _, p := range policies() {
 		rows = append(rows, []string{
@@ -79,24 +68,4 @@ Casbin's own %s decides on them each time. *Kept*: Casbin's answers are kept by 
 		append([]string{"a live grant, of 100,000"}, under(500).against(s.median("bench Grants", "B/grant"), " bytes")...),
 	)
 	s.say("A whole decision by the example policy, with all that goes into its record: **%s µs**.", number(s.median("judge Judge", "ns/op")/1e3))
-}
-
-// codecs is what reading and writing batches costs.
-func (s *sheet) codecs() {
-	s.say("## Reading and writing batches")
-	s.say(`CPU time in ns an event, 256 events with records of 1.4 kB and 256 decisions a batch. The product uses the standard codec.
-hyperpb gives no messages of the contract but what is read field by field, so it is measured with that too; it and vtprotobuf's
-unsafe way copy no texts.`)
-	rows := [][]string{{"codec", "read events", "write decisions"}}
-	for _, c := range []struct{ name, read, write string }{
-		{"google.golang.org/protobuf", "standard", "standard"}, {"vtprotobuf", "vtprotobuf", "vtprotobuf"},
-		{"vtprotobuf, unsafe", "vtprotobuf-unsafe", ""}, {"hyperpb", "hyperpb", ""}, {"hyperpb, what a decision needs read", "hyperpb-read", ""},
-	} {
-		cells := []string{c.name, number(s.median("bench Codec/decode/"+c.read, "cpu-ns/event")), ""}
-		if c.write != "" {
-			cells[2] = number(s.median("bench Codec/encode/"+c.write, "cpu-ns/event"))
-		}
-		rows = append(rows, cells)
-	}
-	s.table(rows...)
 }

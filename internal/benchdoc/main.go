@@ -41,6 +41,8 @@ func sets() []set {
 		product("-count", "1", "-bench", "Storm|Steady|Restart|GrantMemory", "-benchtime", "1x", "./services/notifier"), // in real time: a minute and more
 		product("-bench", "Eval", "-benchtime", "3x", "./cmd/curfew"),
 		product("-bench", "Idle", "-benchtime", "1x", "./cmd/curfew"),
+		// In real time, some eight minutes: 30 bursts, five side by side, then two of a minute and more.
+		product("-count", "1", "-bench", "^Benchmark(Burst|CriticalBehind|EventToSlack)$", "-benchtime", "1x", "-timeout", "30m", "./cmd/curfew"),
 		product("-bench", "Decode", "./services/collector/source/..."),
 		product("-count", "1", "-bench", "Storm", "-benchtime", "1x", "./services/collector"),                        // a minute
 		product("-count", "3", "-bench", "Backfill|Webhook|ManySources", "-benchtime", "1x", "./services/collector"), // a million events each

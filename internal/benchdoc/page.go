@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -26,11 +27,11 @@ func page(r *results, peers string) []byte {
 acknowledged (%s). Machines are shared and noisy: read the ratios, which are of one run.`,
 		"`make bench`", count, runtime.Version(), runtime.NumCPU(), "`sync_interval: always`")
 	s.decisions(peers)
-	s.codecs()
 	s.evaluator()
 	s.eval()
 	s.collector()
 	s.grants()
+	s.alerts(peers)
 	s.decoders()
 	s.say("## At rest")
 	s.say("`curfew run`, everything in one process, five seconds after its start: **%s MB** resident. Goal: under 100 MB.", whole(s.median("curfew Idle", "MB")))
@@ -49,6 +50,16 @@ func (s *sheet) table(rows ...[]string) {
 		}
 	}
 	s.WriteByte('\n')
+}
+
+// version of a module, as the peers' go.mod has it; "?" where it does not, which is remembered.
+func (s *sheet) version(peers, module string) string {
+	found := regexp.MustCompile(regexp.QuoteMeta(module) + ` (\S+)`).FindStringSubmatch(peers)
+	if found == nil {
+		s.lacked["version of "+module] = true
+		return "?"
+	}
+	return found[1]
 }
 
 // goal is what a value should be.

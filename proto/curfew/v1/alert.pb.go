@@ -371,7 +371,9 @@ type Alert struct {
 	// What the person it is about was asked; absent = nothing was.
 	Question *Question `protobuf:"bytes,24,opt,name=question,proto3" json:"question,omitempty"`
 	// Ids of the newest commands that were carried out on it.
-	Commands      []string `protobuf:"bytes,25,rep,name=commands,proto3" json:"commands,omitempty"`
+	Commands []string `protobuf:"bytes,25,rep,name=commands,proto3" json:"commands,omitempty"`
+	// Casbin's obj of all findings of this episode; "" where they are of several, or none says.
+	Object        string `protobuf:"bytes,26,opt,name=object,proto3" json:"object,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -579,6 +581,13 @@ func (x *Alert) GetCommands() []string {
 		return x.Commands
 	}
 	return nil
+}
+
+func (x *Alert) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
 }
 
 // AlertNote is something that happened to an alert, as people are told of it.
@@ -1377,7 +1386,9 @@ type SilenceMatch struct {
 	// A source.
 	Source string `protobuf:"bytes,5,opt,name=source,proto3" json:"source,omitempty"`
 	// The highest severity that is covered; unspecified = any.
-	Severity      Severity `protobuf:"varint,6,opt,name=severity,proto3,enum=curfew.v1.Severity" json:"severity,omitempty"`
+	Severity Severity `protobuf:"varint,6,opt,name=severity,proto3,enum=curfew.v1.Severity" json:"severity,omitempty"`
+	// An object: Casbin's obj. An alert about several fits none.
+	Object        string `protobuf:"bytes,7,opt,name=object,proto3" json:"object,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1452,6 +1463,13 @@ func (x *SilenceMatch) GetSeverity() Severity {
 		return x.Severity
 	}
 	return Severity_SEVERITY_UNSPECIFIED
+}
+
+func (x *SilenceMatch) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
 }
 
 // Post is one message to a receiver.
@@ -1613,7 +1631,7 @@ var File_curfew_v1_alert_proto protoreflect.FileDescriptor
 
 const file_curfew_v1_alert_proto_rawDesc = "" +
 	"\n" +
-	"\x15curfew/v1/alert.proto\x12\tcurfew.v1\x1a\x18curfew/v1/approval.proto\x1a\x17curfew/v1/finding.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\a\n" +
+	"\x15curfew/v1/alert.proto\x12\tcurfew.v1\x1a\x18curfew/v1/approval.proto\x1a\x17curfew/v1/finding.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd4\a\n" +
 	"\x05Alert\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12,\n" +
@@ -1646,7 +1664,8 @@ const file_curfew_v1_alert_proto_rawDesc = "" +
 	"\vescalate_at\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"escalateAt\x12/\n" +
 	"\bquestion\x18\x18 \x01(\v2\x13.curfew.v1.QuestionR\bquestion\x12\x1a\n" +
-	"\bcommands\x18\x19 \x03(\tR\bcommands\"\x93\x01\n" +
+	"\bcommands\x18\x19 \x03(\tR\bcommands\x12\x16\n" +
+	"\x06object\x18\x1a \x01(\tR\x06object\"\x93\x01\n" +
 	"\tAlertNote\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
@@ -1717,7 +1736,7 @@ const file_curfew_v1_alert_proto_rawDesc = "" +
 	"\x03row\x18\x10 \x01(\tR\x03row\x12\x19\n" +
 	"\balert_id\x18\x11 \x01(\tR\aalertId\x12\x1a\n" +
 	"\breceiver\x18\x12 \x01(\tR\breceiver\x12\x10\n" +
-	"\x03ref\x18\x13 \x01(\tR\x03ref\"\xc7\x01\n" +
+	"\x03ref\x18\x13 \x01(\tR\x03ref\"\xdf\x01\n" +
 	"\fSilenceMatch\x12\x19\n" +
 	"\balert_id\x18\x01 \x01(\tR\aalertId\x12\x1c\n" +
 	"\tdetection\x18\x02 \x01(\tR\tdetection\x12\x16\n" +
@@ -1725,7 +1744,8 @@ const file_curfew_v1_alert_proto_rawDesc = "" +
 	"\n" +
 	"data_class\x18\x04 \x01(\tR\tdataClass\x12\x16\n" +
 	"\x06source\x18\x05 \x01(\tR\x06source\x12/\n" +
-	"\bseverity\x18\x06 \x01(\x0e2\x13.curfew.v1.SeverityR\bseverity\"\x92\x01\n" +
+	"\bseverity\x18\x06 \x01(\x0e2\x13.curfew.v1.SeverityR\bseverity\x12\x16\n" +
+	"\x06object\x18\a \x01(\tR\x06object\"\x92\x01\n" +
 	"\x04Post\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12(\n" +
 	"\x06alerts\x18\x02 \x03(\v2\x10.curfew.v1.AlertR\x06alerts\x12\x18\n" +

@@ -1,0 +1,204 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+package notifier
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/curfewhq/curfew/internal/alert"
+	"github.com/curfewhq/curfew/internal/bus"
+	"github.com/curfewhq/curfew/internal/bus/bustest"
+	"github.com/curfewhq/curfew/internal/clock/clocktest"
+	"github.com/curfewhq/curfew/internal/config"
+	"github.com/curfewhq/curfew/internal/delivery"
+	"github.com/curfewhq/curfew/internal/yamlfile"
+	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+)
+
+// read is what a collector stores of one read.
+func read(t *testing.T, b *bus.Bus, source string, last uint64) uint64 {
+	t.Helper()
+	sequence, err := b.Append(t.Context(), bus.EventSubject("main", source, "log"), last, &curfewv1.EventBatch{Format: 1, Tenant: "main", Source: source, Feed: "log"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sequence
+}
+
+// judged is what an evaluator stores of it.
+func judged(t *testing.T, b *bus.Bus, source string, event, last uint64) {
+	t.Helper()
+	if _, err := b.Append(t.Context(), bus.DecisionSubject("main", source, "log"), last, &curfewv1.DecisionBatch{Format: 1, Tenant: "main", Source: source, Feed: "log", EventSequence: event}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func own(detection, entity string) *curfewv1.Finding {
+	return &curfewv1.Finding{Tenant: "main", Detection: detection, About: entity}
+}
+
+// A source that says nothing, events that nobody judges and a receiver that takes nothing are told on another way, whatever
+// the mode, and resolved once it is well again.
+func TestCurfewSaysThatItIsBlind(t *testing.T) {
+	b, p, deaf, c := bustest.New(t), newPlace(), newPlace(), clocktest.New(time.Now())
+	var refuses atomic.Bool
+	refuses.Store(true)
+	deaf.fault = func(string) error {
+		if refuses.Load() {
+			return &delivery.Refused{Reason: "no"}
+		}
+		return nil
+	}
+	var beats atomic.Int64
+	outside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { beats.Add(1) }))
+	defer outside.Close()
+	okta := read(t, b, "okta", 0)
+	read(t, b, "gone", 0) // no source of that name is configured any more
+	t.Setenv("TEST_HEARTBEAT", outside.URL+"/secret-path")
+	conf := heartbeat(t, "place")
+	conf.SilentAfter = 10 * time.Minute
+	conf.Routes = []config.Route{{Name: "all", Receivers: []string{"place", "deaf"}}}
+	run(t, b, map[string]Receiver{"place": p, "deaf": deaf}, withClock(c), withAlerts(conf), withMode(config.Config{Mode: config.Alert}.ModeOf),
+		func(o *Options) { o.Sources = []string{"okta"} })
+	defer moving(t, c)()
+	silent, waiting, refusing := own(sourceSilent, "source:okta"), own(backlog, "feed:okta/log"), own(receiverRefusing, "receiver:deaf")
+	found(t, b, "f1", "ida")
+	p.until(t, "all three are told", func() bool {
+		return strings.Contains(p.text(), "has not heard from okta") && strings.Contains(p.text(), "wait for their decisions") && strings.Contains(p.text(), "do not reach people at deaf")
+	})
+	for _, f := range []*curfewv1.Finding{silent, waiting, refusing} {
+		if a := load(t, b, f); a == nil || !strings.HasPrefix(deliveryOf(a).GetReason(), "heartbeat: ") {
+			t.Errorf("%s: got %v", f.GetDetection(), a)
+		}
+	}
+	if a := load(t, b, refusing); alert.Delivery(a, "deaf") != nil {
+		t.Error("that a receiver refuses is told by that receiver")
+	}
+	if load(t, b, own(sourceSilent, "source:gone")) != nil {
+		t.Error("a source that is not read any more is missed")
+	}
+	before, until := beats.Load(), c.Now().Add(3*time.Minute)
+	p.until(t, "three more minutes", func() bool { return c.Now().After(until) })
+	if beats.Load() != before {
+		t.Error("it says that all is well")
+	}
+	refuses.Store(false)
+	now := read(t, b, "okta", okta)
+	judged(t, b, "okta", now, 0)
+	for _, f := range []*curfewv1.Finding{waiting, refusing} {
+		waits(t, b, p, f, f.GetDetection()+" is resolved", func(a *curfewv1.Alert) bool { return a.GetState() == curfewv1.AlertState_ALERT_STATE_RESOLVED })
+	}
+}
+
+// heartbeat is alerts whose heartbeat goes to the environment's TEST_HEARTBEAT, and to a receiver.
+func heartbeat(t *testing.T, receiver string) config.Alerts {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "curfew.yaml")
+	text := fmt.Sprintf("receivers: {place: {}, deaf: {}}\nalerts:\n  heartbeat: {url: {env: TEST_HEARTBEAT}, receivers: [%s]}\n", receiver)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	conf, err := config.Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conf.Alerts
+}
+
+// While all is well somebody outside hears of it, and the address, which is a secret, stands in no log.
+func TestHeartbeat(t *testing.T) {
+	b, p, c := bustest.New(t), newPlace(), clocktest.New(time.Now())
+	var beats atomic.Int64
+	outside := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if beats.Add(1) > 1 {
+			w.WriteHeader(http.StatusTeapot)
+		}
+	}))
+	defer outside.Close()
+	t.Setenv("TEST_HEARTBEAT", outside.URL+"/secret-path")
+	var log bytes.Buffer
+	run(t, b, map[string]Receiver{"place": p}, withClock(c), withAlerts(heartbeat(t, "place")), func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	stop := moving(t, c)
+	p.until(t, "three beats", func() bool { return beats.Load() >= 3 })
+	stop()
+	outside.Close()
+	if strings.Contains(log.String(), "secret-path") {
+		t.Errorf("the log holds the address: %s", log.String())
+	}
+}
+
+// From so many waiting alerts on a summary counts them all.
+func TestAStormIsSummarised(t *testing.T) {
+	b, p, c := bustest.New(t), newPlace(), clocktest.New(time.Now())
+	for i := range 300 {
+		found(t, b, fmt.Sprint("f", i), fmt.Sprint("p", i), severe(curfewv1.Severity_SEVERITY_LOW))
+	}
+	critical := found(t, b, "critical", "ida", severe(curfewv1.Severity_SEVERITY_CRITICAL))
+	run(t, b, map[string]Receiver{"place": p}, withClock(c), withAlerts(config.Alerts{Storm: 100}))
+	defer moving(t, c)()
+	p.until(t, "all are shown", func() bool { return len(p.times()) == 301 })
+	summarised := 0
+	for _, m := range p.messages {
+		if m.summary {
+			summarised += len(m.alerts)
+		} else if len(m.alerts) > maxTogether {
+			t.Errorf("%s shows %d alerts", m.ref, len(m.alerts))
+		}
+	}
+	a := waits(t, b, p, critical, "the critical one is sent", func(a *curfewv1.Alert) bool {
+		return deliveryOf(a).GetState() == curfewv1.DeliveryState_DELIVERY_STATE_SENT
+	})
+	if summarised < 100 || deliveryOf(a).GetSummarised() || len(deliveryOf(a).GetWith()) > 0 {
+		t.Errorf("%d are in summaries; the critical one: %v", summarised, deliveryOf(a))
+	}
+}
+
+func TestOpenSaysWhatIsWrong(t *testing.T) {
+	if _, err := Open("pager", yamlfile.Section{}, new(bytes.Buffer)); err == nil || !strings.Contains(err.Error(), "there are console") {
+		t.Errorf("got %v", err)
+	}
+	var out bytes.Buffer
+	r, err := Open("console", yamlfile.Section{}, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Post(t.Context(), &curfewv1.Post{Alerts: []*curfewv1.Alert{{Id: "a"}}}); err != nil || out.Len() == 0 {
+		t.Errorf("got %q, %v", out.String(), err)
+	}
+}
+
+// Whoever is asked whether it was them is asked once, where they can be reached.
+func TestAQuestionIsAskedOnce(t *testing.T) {
+	b, p := bustest.New(t), newPlace()
+	contact := &curfewv1.Contacts{Contacts: []*curfewv1.Contact{{Person: "person:ida", System: "slack", Id: "U1"}}}
+	value, err := proto.Marshal(contact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Create(t.Context(), bus.Contacts, value, "main", "person:ida"); err != nil {
+		t.Fatal(err)
+	}
+	run(t, b, map[string]Receiver{"place": p})
+	f := found(t, b, "f1", "ida")
+	p.until(t, "it is shown", func() bool { return len(p.messages) == 1 })
+	does(t, b, f, func(a *curfewv1.Alert) *curfewv1.Alert { return alert.Ask(a, "person:bob", time.Now()) })
+	p.until(t, "they are asked", func() bool { return len(p.notices) > 0 })
+	waits(t, b, p, f, "it is noted", func(a *curfewv1.Alert) bool { return a.GetQuestion().GetTold() })
+	n := p.notices[0]
+	if len(p.notices) != 1 || n.GetTo()[0] != "person:ida" || len(n.GetContacts()) != 1 || n.GetContacts()[0].GetId() != "U1" || n.GetAlert().GetId() != alert.ID(f) {
+		t.Errorf("got %v", p.notices)
+	}
+}
