@@ -59,7 +59,7 @@ there does what it says.`,
 			return d.run(c.Context(), d.perform)
 		},
 	}
-	c.Flags().DurationVar(&pace, "pace", 300*time.Millisecond, "pause between two acts of the story")
+	c.Flags().DurationVar(&pace, "pace", 200*time.Millisecond, "pause between two acts of the story")
 	c.Flags().BoolVar(&stay, "stay", false, "stay until Ctrl-C, so that one can click in the fake Slack (default: on a terminal)")
 	return c
 }
@@ -151,11 +151,11 @@ policy: policy
 api: {listen: "127.0.0.1:0"}
 telemetry: {listen: "127.0.0.1:0"}
 sources:
-  okta: {url: %q, token: {file: token}, interval: 200ms}
-  google_workspace: {url: %q, credentials: {file: google.json}, subject: ida@linden-lark.example.com, applications: [drive, token], interval: 200ms}
-  github: {url: %q, org: linden-lark, token: {file: token}, interval: 200ms}
-  m365: {tenant_id: %q, client_id: %q, client_secret: {file: token}, login_url: %[6]q, activity_url: %[6]q, graph_url: %[6]q, feeds: [audit_sharepoint], interval: 200ms}
-  slack: {url: %[7]q, plan: enterprise, token: {file: token}, interval: 200ms}
+  okta: {url: %q, token: {file: token}, interval: 100ms}
+  google_workspace: {url: %q, credentials: {file: google.json}, subject: ida@linden-lark.example.com, applications: [drive, token], interval: 100ms}
+  github: {url: %q, org: linden-lark, token: {file: token}, interval: 100ms}
+  m365: {tenant_id: %q, client_id: %q, client_secret: {file: token}, login_url: %[6]q, activity_url: %[6]q, graph_url: %[6]q, feeds: [audit_sharepoint], interval: 100ms}
+  slack: {url: %[7]q, plan: enterprise, token: {file: token}, interval: 100ms}
 receivers:
   slack: {channel: %[8]q, bot_token: {file: bot}, app_token: {file: app}, api_url: %[9]q}
 `, urls["okta"], urls["google"], urls["github"], d.m365.Tenant(), demoApp, urls["m365"], urls["slack"], d.team.channel, d.team.url+"/api/"),

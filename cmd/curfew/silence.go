@@ -104,6 +104,7 @@ They are still opened and counted, and those that are open then go out at the en
 	c.Flags().StringVar(&match.Entity, "person", "", "whom it is about: a person's id, or a subject such as app:okta/0oa1")
 	c.Flags().StringVar(&match.DataClass, "class", "", "data class, such as pii.contact")
 	c.Flags().StringVar(&match.Source, "source", "", "source, such as okta")
+	c.Flags().StringVar(&match.Object, "object", "", "one object, as rows name it: google_workspace/file/1")
 	c.Flags().StringVar(&severity, "severity", "", "the highest severity that is kept back; any without it")
 	c.Flags().StringVar(&request.Reason, "why", "", "why")
 	c.Flags().StringP("output", "o", "table", "table or json")
@@ -191,7 +192,7 @@ func silenceMatch(s *curfewv1.Silence) string {
 	m := s.GetMatch()
 	var all []string
 	for _, part := range [][2]string{
-		{"alert", m.GetAlertId()[:min(len(m.GetAlertId()), shortAlert)]}, {"detection", m.GetDetection()}, {"about", m.GetEntity()}, {"class", m.GetDataClass()}, {"source", m.GetSource()},
+		{"alert", m.GetAlertId()[:min(len(m.GetAlertId()), shortAlert)]}, {"detection", m.GetDetection()}, {"about", m.GetEntity()}, {"class", m.GetDataClass()}, {"source", m.GetSource()}, {"object", m.GetObject()},
 	} {
 		if part[1] != "" {
 			all = append(all, part[0]+" "+part[1])
@@ -266,13 +267,13 @@ func printSilenceLines(out io.Writer, silences []*curfewv1.Silence, _ time.Time)
 // printSilenceSheet is CSV.
 func printSilenceSheet(out io.Writer, silences []*curfewv1.Silence, now time.Time) error {
 	s := sheet{out, csv.NewWriter(out)}
-	err := s.row("silence", "kind", "state", "alert", "detection", "about", "class", "source", "severity", "from", "until", "ended", "author", "reason")
+	err := s.row("silence", "kind", "state", "alert", "detection", "about", "class", "source", "object", "severity", "from", "until", "ended", "author", "reason")
 	for _, one := range silences {
 		m, severity := one.GetMatch(), ""
 		if m.GetSeverity() != curfewv1.Severity_SEVERITY_UNSPECIFIED {
 			severity = alert.Word(m.GetSeverity())
 		}
-		err = errors.Join(err, s.row(one.GetId(), silenceKind(one), silenceWord(one, now), m.GetAlertId(), m.GetDetection(), m.GetEntity(), m.GetDataClass(), m.GetSource(), severity,
+		err = errors.Join(err, s.row(one.GetId(), silenceKind(one), silenceWord(one, now), m.GetAlertId(), m.GetDetection(), m.GetEntity(), m.GetDataClass(), m.GetSource(), m.GetObject(), severity,
 			cell(one.GetFrom()), cell(one.GetUntil()), cell(one.GetEnded()), one.GetAuthor(), one.GetReason()))
 	}
 	return err

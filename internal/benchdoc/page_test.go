@@ -18,6 +18,12 @@ BenchmarkDecide/small/candidates#02-2  	   53709	      7900 ns/op	         5.0 c
 BenchmarkDecide/medium/candidates-2    	   53709	      7900 ns/op	         6.0 cpu-us/op	    1855 B/op
 BenchmarkDecide/medium/casbin-2        	    9000	     50000 ns/op	        45.0 cpu-us/op	   10000 B/op
 BenchmarkDecide/medium/opa-2           	    9000	     50000 ns/op	        18.0 cpu-us/op	   10000 B/op
+BenchmarkAlertmanager/200-2            	       1	 558910160 ns/op	         5.000 delivered	       195.0 lost
+BenchmarkAlertmanager/1000-2           	       1	3019894548 ns/op	         6.000 delivered	       994.0 lost
+PASS
+pkg: github.com/curfewhq/curfew/cmd/curfew
+BenchmarkBurst-2                       	       1	2e+11 ns/op	         3.000 lost	         0 twice	        24.50 s-median	        31.00 s-max	        30.00 runs
+BenchmarkCriticalBehind-2              	       1	2e+11 ns/op	        40.00 alerts	       990.0 ms-p99	       210.0 ms-p50	       990.0 ms-max
 PASS
 pkg: github.com/curfewhq/curfew/services/collector/source/okta
 BenchmarkDecode 	   30000	     31400 ns/op	        51.0 MB/s
@@ -46,13 +52,21 @@ func TestMedian(t *testing.T) {
 func TestPage(t *testing.T) {
 	r := newResults()
 	r.read([]byte(printed))
-	text := string(page(r, "\tgithub.com/casbin/casbin/v2 v2.135.0\n"))
+	text := string(page(r, "\tgithub.com/casbin/casbin/v2 v2.135.0\n\tgithub.com/prometheus/alertmanager v0.34.2\n"))
 	for _, want := range []string{
 		"Casbin v2.135.0 with",
 		"| 1,100 | 6 | ? | 45 | 18 | ? |\n",
 		"| 1,100 | 7.50 | at least 8: **missed** | 3 | at least 4: **missed** | ? |\n",
 		"| 11,000 | ? | at least 50 | ? | at least 4 | ? |\n",
 		"| okta | 31.4 | 51 |\n",
+		"| lost, of 30,000 alerts in 30 bursts | 3 | at most 0: **missed** |\n",
+		"| shown twice | 0 | at most 0 |\n",
+		"the slowest (median: 24.5 s) | 31 s | at most 30 s: **missed** |\n",
+		"p99 of 40 (p50: 210 ms) | 990 ms | at most 1,000 ms |\n",
+		"p99 of ? violations (p50: ? ms) | ? ms | under 1,000 ms |\n",
+		"Alertmanager v0.34.2 in the same run",
+		"| Alertmanager, nothing fails | 1,000 | 6 | 994 |\n",
+		"| Curfew, one of three killed, a reply lost | 30,000 | 29,997 | 3 |\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page lacks %q:\n%s", want, text)

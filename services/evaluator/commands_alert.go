@@ -124,12 +124,13 @@ func (a *api) commandSilence(ctx context.Context, q *curfewv1.Command, of *curfe
 	id := silenceID("command " + a.Tenant + "\x00" + q.GetId())
 	s, _, err := a.silence(ctx, id)
 	if status.Code(err) == codes.NotFound {
+		object := ""
 		if err = checkSeen(of, q); err == nil {
-			err = checkScope(q)
+			object, err = scopeOf(q, of)
 		}
 		if err == nil {
 			s, err = a.makeSilence(ctx, &curfewv1.CreateSilenceRequest{
-				Match: &curfewv1.SilenceMatch{AlertId: of.GetId()}, Reason: reason, Duration: q.GetDuration(), Kind: kind,
+				Match: &curfewv1.SilenceMatch{AlertId: of.GetId(), Object: object}, Reason: reason, Duration: q.GetDuration(), Kind: kind,
 			}, &curfewv1.Silence{Id: id, Receiver: q.GetReceiver(), Ref: q.GetRef()})
 		}
 	}
@@ -140,10 +141,15 @@ func (a *api) commandSilence(ctx context.Context, q *curfewv1.Command, of *curfe
 	return text, a.noteOn(ctx, of.GetId(), text)
 }
 
-// checkScope refuses what a silence cannot say.
-func checkScope(q *curfewv1.Command) error {
-	if q.GetKind() == curfewv1.CommandKind_COMMAND_KIND_EXPECT && q.GetScope() != "" && q.GetScope() != "class" {
-		return invalid("a silence cannot be about one resource yet: choose all of the alert, or add the row of the policy that allows it")
+// scopeOf is the object alone that is expected; "" where all of the alert is.
+func scopeOf(q *curfewv1.Command, of *curfewv1.Alert) (object string, err error) {
+	switch {
+	case q.GetKind() != curfewv1.CommandKind_COMMAND_KIND_EXPECT, q.GetScope() == "", q.GetScope() == "class":
+		return "", nil
+	case q.GetScope() != "resource":
+		return "", invalid("%q is nothing that can be expected: all of the alert, or its resource alone", q.GetScope())
+	case of.GetObject() == "":
+		return "", invalid("the alert is about more than one resource, or none is known: choose all of the alert, or add the row of the policy that allows it")
 	}
-	return nil
+	return of.GetObject(), nil
 }

@@ -56,7 +56,18 @@ func TestExpectedTakesTwoPersons(t *testing.T) {
 	r.want("without the right", r.answerSilence("ann", toApprove, s.GetId()), refused, "does not let person:ann")
 	r.want("one resource", r.take(r.click("ben", toExpect, func(q *curfewv1.Command) {
 		q.Reason, q.Duration, q.Scope = "x", durationpb.New(time.Hour), "resource"
-	})), refused, "cannot be about one resource yet")
+	})), done, "A second person has to say yes")
+	if one := r.silences()[0]; one.GetMatch().GetObject() != "google_workspace/file/1" || one.GetRow() != "p, person:eve, *, google_workspace/file/1, customer, read, allow" {
+		t.Errorf("one resource: got %v", one)
+	}
+	r.change(func(was *curfewv1.Alert) *curfewv1.Alert {
+		next := proto.CloneOf(was)
+		next.Object = "" // findings about another came
+		return next
+	})
+	r.want("one of several", r.take(r.click("ben", toExpect, func(q *curfewv1.Command) {
+		q.Reason, q.Duration, q.Scope = "x", durationpb.New(time.Hour), "resource"
+	})), refused, "about more than one resource")
 	r.want("approved", r.answerSilence("cat", toApprove, s.GetId()), done, "Approved: expected until")
 	if now := r.now(); now.GetState() != resolved || now.GetResolver() != "person:cat" || !strings.HasPrefix(now.GetResolution(), "expected until ") || !strings.HasSuffix(now.GetResolution(), ": the yearly audit") {
 		t.Errorf("got %v", now)

@@ -63,8 +63,8 @@ func (a *api) fillSilence(ctx context.Context, q *curfewv1.CreateSilenceRequest,
 	s.AlertId, s.Match.AlertId = of.GetId(), of.GetId()
 	switch {
 	case s.GetKind() == expected:
-		s.Match = &curfewv1.SilenceMatch{Detection: of.GetFinding().GetDetection(), Entity: of.GetEntity(), DataClass: of.GetDataClass()}
-		s.Row = missingRow(of)
+		s.Match = &curfewv1.SilenceMatch{Detection: of.GetFinding().GetDetection(), Entity: of.GetEntity(), DataClass: of.GetDataClass(), Object: s.Match.GetObject()}
+		s.Row = missingRow(of, s.Match.GetObject())
 	case s.GetUntil().AsTime().Sub(s.GetFrom().AsTime()) <= longestCritical:
 	case of.GetSeverity() == curfewv1.Severity_SEVERITY_CRITICAL:
 		return invalid("the alert is critical, and can be kept quiet for %s at most", grant.SayLength(longestCritical))
@@ -77,15 +77,15 @@ func (a *api) fillSilence(ctx context.Context, q *curfewv1.CreateSilenceRequest,
 // checkMatch refuses a silence that covers everything, or that its kind cannot cover.
 func checkMatch(s *curfewv1.Silence) error {
 	m := s.GetMatch()
-	for _, text := range []string{m.GetAlertId(), m.GetDetection(), m.GetEntity(), m.GetDataClass(), m.GetSource()} {
+	for _, text := range []string{m.GetAlertId(), m.GetDetection(), m.GetEntity(), m.GetDataClass(), m.GetSource(), m.GetObject()} {
 		if len(text) > maxGrantText {
 			return invalid("%.20q... has %d bytes; no text of a silence may have more than %d", text, len(text), maxGrantText)
 		}
 	}
-	rest := m.GetDetection() + m.GetEntity() + m.GetDataClass() + m.GetSource()
+	rest := m.GetDetection() + m.GetEntity() + m.GetDataClass() + m.GetSource() + m.GetObject()
 	switch {
 	case m.GetAlertId() == "" && rest == "":
-		return invalid("the silence would cover every alert; say which: an alert, a detection, an entity, a data class or a source")
+		return invalid("the silence would cover every alert; say which: an alert, a detection, an entity, a data class, a source or an object")
 	case s.GetKind() == mute && (m.GetAlertId() == "" || rest != ""):
 		return invalid("one alert can be muted: give its id and nothing else; what covers more is a silence")
 	case s.GetKind() == expected && m.GetAlertId() == "" && (m.GetEntity() == "" || m.GetDetection() == ""):
@@ -125,14 +125,14 @@ func setSpan(s *curfewv1.Silence, q *curfewv1.CreateSilenceRequest, now time.Tim
 	return nil
 }
 
-// missingRow is the row of the policy that would let whoever an alert is about do what it is about; "" where none would, or it
-// is about nothing that is judged.
-func missingRow(a *curfewv1.Alert) string {
+// missingRow is the row of the policy that would let whoever an alert is about do what it is about, to one object or, where that
+// is "", at all of the source; "" where none would, or it is about nothing that is judged.
+func missingRow(a *curfewv1.Alert, object string) string {
 	d := a.GetFinding().GetDecision()
 	if d.GetVerdict() != curfewv1.Verdict_VERDICT_VIOLATION || d.GetRow() != nil || a.GetDataClass() == "" {
 		return ""
 	}
-	return fmt.Sprintf("p, %s, *, %s/*, %s, %s, allow", d.GetSubject(), d.GetSource(), a.GetDataClass(), d.GetAct())
+	return fmt.Sprintf("p, %s, *, %s, %s, %s, allow", d.GetSubject(), cmp.Or(object, d.GetSource()+"/*"), a.GetDataClass(), d.GetAct())
 }
 
 // saySilence is what a silence does, for an alert's life.
