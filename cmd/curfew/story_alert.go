@@ -26,7 +26,7 @@ type team struct {
 
 // staff gives those of the story their accounts, at Okta and in Slack, and opens the channel.
 func (d *demo) staff(ctx context.Context) error {
-	t := &team{Workspace: workspace.New(workspace.Options{}), shown: map[string]bool{}}
+	t := &team{Workspace: workspace.New(workspace.Options{Name: "Linden & Lark"}), shown: map[string]bool{}}
 	context.AfterFunc(ctx, t.Close)
 	for _, name := range []string{"Ida Iversen", "Lea Lund", "Ann Arnold", "Sam Sommer", "Max Moser", "Kim Keller", "Pat Peters"} {
 		first, last, _ := strings.Cut(name, " ")

@@ -29,8 +29,8 @@ const (
 	maxRepeats, maxTitle = 5, 300
 	// MaxNotes is how many notes are kept.
 	MaxNotes = 20
-	// maxCommands is how many commands are known as carried out.
-	maxCommands = 32
+	// maxCommands is how many commands are known as carried out, and maxRevoked how many grants as ended from an alert.
+	maxCommands, maxRevoked = 32, 20
 )
 
 // Entity is who or what a finding is about: the subject that was judged, else the grant, else the source.
@@ -110,7 +110,7 @@ func open(a *curfewv1.Alert, f *curfewv1.Finding, now time.Time) *curfewv1.Alert
 func reopen(a *curfewv1.Alert, f *curfewv1.Finding, now time.Time) *curfewv1.Alert {
 	before := fmt.Sprintf("It was resolved before, at %s by %s: %s", Moment(a.GetResolved().AsTime()), a.GetResolver(), a.GetResolution())
 	a.Assignee, a.Acknowledged, a.Resolved, a.Resolution, a.Resolver = "", nil, nil, "", ""
-	a.Repeats, a.Escalations, a.EscalateAt, a.Question = nil, 0, nil, nil
+	a.Repeats, a.Escalations, a.EscalateAt, a.Question, a.Revoked = nil, 0, nil, nil, nil
 	return note(open(a, f, now), "service:notifier", before, false, now)
 }
 
@@ -219,6 +219,35 @@ func Did(a *curfewv1.Alert, command string) *curfewv1.Alert {
 	a.Commands = newest(append(a.Commands, command), maxCommands)
 	return a
 }
+
+// Revoked is an alert from which somebody ended grants.
+func Revoked(a *curfewv1.Alert, who, text string, grants []string, now time.Time) *curfewv1.Alert {
+	a = Note(a, who, text, false, now)
+	for _, id := range grants {
+		if !slices.Contains(a.GetRevoked(), id) {
+			a.Revoked = append(a.Revoked, id)
+		}
+	}
+	a.Revoked = newest(a.Revoked, maxRevoked)
+	return a
+}
+
+// Unseen is the grants that were ended from an alert and of which it does not say yet what became.
+func Unseen(a *curfewv1.Alert) []string {
+	return slices.DeleteFunc(slices.Clone(a.GetRevoked()), func(id string) bool { return slices.Contains(a.GetCommands(), gone+id) })
+}
+
+// Gone is an alert that says what became of a grant that was ended from it; nil where it says so.
+func Gone(a *curfewv1.Alert, grant, text string, now time.Time) *curfewv1.Alert {
+	next := Did(a, gone+grant)
+	if next == nil {
+		return nil
+	}
+	return note(next, "service:notifier", text, false, now)
+}
+
+// gone marks among the commands of an alert a grant of which it says what became.
+const gone = "gone "
 
 // newest is the last few of a list.
 func newest[T any](list []T, most int) []T {

@@ -298,3 +298,18 @@ func TestSilences(t *testing.T) {
 		t.Error("an ended one counts")
 	}
 }
+
+// What became of a grant that was ended from an alert is said once.
+func TestWhatBecameOfAGrant(t *testing.T) {
+	a := alert.Revoked(opened(), "person:bob", "Revoked grant g1.", []string{"g1", "g1", "g2"}, start)
+	if got := fmt.Sprint(alert.Unseen(a)); got != "[g1 g2]" || len(a.GetNotes()) != 1 {
+		t.Fatalf("got %s, %v", got, a.GetNotes())
+	}
+	a = alert.Gone(a, "g1", "It is gone.", start)
+	if got := fmt.Sprint(alert.Unseen(a)); got != "[g2]" || len(a.GetNotes()) != 2 {
+		t.Errorf("got %s, %v", got, a.GetNotes())
+	}
+	if alert.Gone(a, "g1", "It is gone.", start) != nil {
+		t.Error("it is said twice")
+	}
+}

@@ -4,6 +4,7 @@
 package card
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -42,7 +43,7 @@ func actions(alert *curfewv1.Alert) []Action {
 	if q := alert.GetQuestion(); isPerson(alert.GetEntity()) && (q == nil || q.GetAnswered() != nil) {
 		list = append(list, Action{Kind: curfewv1.CommandKind_COMMAND_KIND_ASK, Label: "Ask the person"})
 	}
-	if a, ok := revoke(alert.GetFinding()); ok {
+	if a, ok := revoke(alert); ok {
 		list = append(list, a)
 	}
 	if a, ok := temporary(alert.GetFinding()); ok {
@@ -64,17 +65,21 @@ func actions(alert *curfewv1.Alert) []Action {
 	)
 }
 
-// revoke ends the grant that a finding is about, or where it is about none all that the subject holds for a time.
-func revoke(f *curfewv1.Finding) (Action, bool) {
+// revoke ends the grant that a finding is about, or all that the subject holds for a time: of those that were in force when
+// it was found, and that nobody ended from here.
+func revoke(alert *curfewv1.Alert) (Action, bool) {
+	f := alert.GetFinding()
 	a := Action{Kind: curfewv1.CommandKind_COMMAND_KIND_REVOKE, Label: "Revoke now", Dangerous: true}
 	const effect = ". What it stands for is taken away at the SaaS at once."
-	if f.GetGrantId() != "" {
-		a.GrantID = Plain(f.GetGrantId(), title)
-		a.Confirm = "Ends grant " + grantText(f) + effect
-		return a, true
-	}
 	var held []string
 	for _, g := range f.GetContext().GetGrants() {
+		if slices.Contains(alert.GetRevoked(), g.GetId()) {
+			continue
+		}
+		if g.GetId() == f.GetGrantId() {
+			a.GrantID, a.Confirm = Plain(g.GetId(), title), "Ends grant "+grantText(f)+effect
+			return a, true
+		}
 		text := Plain(g.GetText(), title)
 		if text == "" {
 			text = "grant " + name(g.GetId())

@@ -283,6 +283,12 @@ func TestActions(t *testing.T) {
 	}{
 		{"open", func(*curfewv1.Alert) {}, "ACKNOWLEDGE ASK REVOKE MAKE_TEMPORARY EXPECT MUTE RESOLVE"},
 		{"acknowledged", acknowledged, "REVOKE EXPECT MUTE RESOLVE"},
+		{"all revoked from here", func(a *curfewv1.Alert) {
+			for _, g := range a.GetFinding().GetContext().GetGrants() {
+				a.Revoked = append(a.Revoked, g.GetId())
+			}
+		}, "ACKNOWLEDGE ASK MAKE_TEMPORARY EXPECT MUTE RESOLVE"},
+		{"a grant that was over", func(a *curfewv1.Alert) { a.Finding.GrantId, a.Finding.Context.Grants = "g-over", nil }, "ACKNOWLEDGE ASK MAKE_TEMPORARY EXPECT MUTE RESOLVE"},
 		{"resolved", resolved, ""},
 		{"of a state to come", func(a *curfewv1.Alert) { a.State = 99 }, ""},
 		{"asked", question(nil), "ACKNOWLEDGE REVOKE MAKE_TEMPORARY EXPECT MUTE RESOLVE"},

@@ -261,7 +261,7 @@ func (a *api) changeAlert(ctx context.Context, id string, take move) (*curfewv1.
 }
 
 // noteOn says on an alert what was done elsewhere; an alert that is not there any more is told nothing.
-func (a *api) noteOn(ctx context.Context, id, text string) error {
+func (a *api) noteOn(ctx context.Context, id, text string, revoked ...string) error {
 	if id == "" {
 		return nil
 	}
@@ -269,7 +269,7 @@ func (a *api) noteOn(ctx context.Context, id, text string) error {
 		if newest.GetId() == "" {
 			return nil, "", nil
 		}
-		return alert.Note(newest, callerOf(ctx).subject, text, false, now), text, nil
+		return alert.Revoked(newest, callerOf(ctx).subject, text, revoked, now), text, nil
 	})
 	return err
 }

@@ -57,8 +57,12 @@ func (a *api) commandRevoke(ctx context.Context, q *curfewv1.Command, of *curfew
 				"%s holds nothing for a time, so there is nothing to end here. What they hold for good stands in the policy, or at the SaaS", of.GetEntity()))
 		}
 	}
+	var ids []string
+	for _, g := range ended {
+		ids = append(ids, g.GetId())
+	}
 	text := sayRevoked(ended)
-	return text, a.noteOn(ctx, of.GetId(), text)
+	return text, a.noteOn(ctx, of.GetId(), text, ids...)
 }
 
 // endedBefore is the grants of somebody that the caller ended since they clicked, for that reason: by this command, of whose

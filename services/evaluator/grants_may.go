@@ -45,7 +45,7 @@ func resource(kind, role string) string {
 
 // call is a call as the log has it.
 func (a *api) call(by caller, action, resource string, now time.Time) *curfewv1.Event {
-	known, _ := judge.OwnAction(a.Catalog, apiFeed, action)
+	known, _ := a.Catalog.Action(judge.Self, apiFeed, action)
 	return &curfewv1.Event{
 		// A call has no key of a vendor's: the process, the moment and a count tell it from every other.
 		Id:     event.ID(judge.Self, fmt.Sprintf("%s-%d-%d", a.Holder, now.UnixNano(), a.calls.Add(1)), 0),

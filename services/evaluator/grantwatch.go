@@ -4,8 +4,11 @@
 package evaluator
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -59,6 +62,9 @@ func (w *grantWatch) handle(ctx context.Context, m bus.Message) error {
 		if w.told[g.GetId()][f.GetId()] {
 			continue
 		}
+		if grant.IsWanted(g) {
+			f.Context = &curfewv1.FindingContext{Grants: []*curfewv1.HeldGrant{heldGrant(g)}}
+		}
 		if _, err := w.Bus.Publish(ctx, bus.FindingSubject(f), f.GetId(), f); err != nil {
 			return err
 		}
@@ -66,6 +72,20 @@ func (w *grantWatch) handle(ctx context.Context, m bus.Message) error {
 		w.remember(g.GetId(), f.GetId())
 	}
 	return w.endOfLost(ctx, g)
+}
+
+// heldGrant is a grant in a line.
+func heldGrant(g *curfewv1.Grant) *curfewv1.HeldGrant {
+	text := g.GetRole()
+	var things []string
+	for _, held := range g.GetPrivileges()[:min(len(g.GetPrivileges()), maxThings)] {
+		p := held.GetPrivilege()
+		things = append(things, strings.Join([]string{p.GetSource(), p.GetKind(), cmp.Or(p.GetResourceName(), p.GetResource())}, " "))
+	}
+	if len(things) > 0 {
+		text += " (" + strings.Join(things, "; ") + ")"
+	}
+	return &curfewv1.HeldGrant{Id: g.GetId(), Text: fmt.Sprintf("%s until %s", text, grant.End(g).UTC().Format(time.RFC3339))}
 }
 
 // endOfLost revokes a grant that is being given, or in force, though its holder has left since it was approved. It looks

@@ -18,6 +18,7 @@ import (
 	"github.com/curfewhq/curfew/internal/alert"
 	"github.com/curfewhq/curfew/internal/bus"
 	"github.com/curfewhq/curfew/internal/event"
+	"github.com/curfewhq/curfew/internal/grant"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
@@ -32,6 +33,7 @@ type desk struct {
 	Options
 	routing
 	book     *alert.Book
+	grants   *grant.Book // to look one up
 	silences *silences
 	reach    *contacts
 	senders  map[string]*sender
@@ -45,15 +47,16 @@ type desk struct {
 	escalate  map[string]time.Time         // when nobody's alerts are escalated
 	unrouted  map[string]bool              // what is held or may come to be, or was not routed anew
 	questions map[string]bool              // to be asked
+	revoked   map[string][]string          // grants that were ended from an alert, of which it does not say yet what became
 	own       map[string]bool              // what Curfew found of itself, and is not resolved
 }
 
 func newDesk(o Options, reach *contacts) *desk {
 	d := &desk{
 		Options: o, routing: newRouting(o.Alerts, o.Mode, slices.Sorted(maps.Keys(o.Receivers))),
-		book: alert.NewBook(o.Bus, o.Tenant), silences: newSilences(o), reach: reach, senders: map[string]*sender{}, kick: make(chan struct{}, 1),
+		book: alert.NewBook(o.Bus, o.Tenant), grants: grant.NewBook(o.Bus, o.Tenant), silences: newSilences(o), reach: reach, senders: map[string]*sender{}, kick: make(chan struct{}, 1),
 		better: map[string]map[string]string{}, hiding: map[string][]string{}, escalate: map[string]time.Time{}, unrouted: map[string]bool{},
-		questions: map[string]bool{}, own: map[string]bool{},
+		questions: map[string]bool{}, own: map[string]bool{}, revoked: map[string][]string{},
 	}
 	d.book.Lost = func(sequence uint64, err error) {
 		o.Metrics.Unread("notifier")
@@ -179,7 +182,7 @@ func (d *desk) take(ctx context.Context, messages []bus.Message) error {
 	for _, id := range order {
 		entry, _ := d.book.Get(id) // one that is not there is new, or over, which storing it tells
 		if next := d.found(entry.Value, found[id]); next != nil {
-			changes = append(changes, alert.Change{Entry: entry, Next: next, Author: notifierAuthor})
+			changes = append(changes, alert.Change{Entry: entry, Next: next, Author: notifierAuthor, Detail: cameIn(entry.Value, next)})
 		}
 	}
 	for i, err := range d.book.Store(ctx, d.Clock.Now(), changes...) {
@@ -187,7 +190,7 @@ func (d *desk) take(ctx context.Context, messages []bus.Message) error {
 		if errors.Is(err, bus.ErrConflict) {
 			_, err = d.book.Change(ctx, id, notifierAuthor, d.Clock.Now, func(a *curfewv1.Alert) (*curfewv1.Alert, string, bool) {
 				next := d.found(a, found[id])
-				return next, "", next != nil
+				return next, cameIn(a, next), next != nil
 			})
 		}
 		if err != nil {
@@ -195,6 +198,20 @@ func (d *desk) take(ctx context.Context, messages []bus.Message) error {
 		}
 	}
 	return nil
+}
+
+// cameIn is what findings made of an alert, for its life.
+func cameIn(was, is *curfewv1.Alert) string {
+	switch {
+	case is == nil:
+		return ""
+	case was == nil:
+		return "opened"
+	case was.GetEpisode() != is.GetEpisode():
+		return fmt.Sprintf("opened again, for the %dth time", is.GetEpisode())
+	default:
+		return fmt.Sprintf("%d more of the same, %d in all", is.GetCount()-was.GetCount(), is.GetCount())
+	}
 }
 
 // found is an alert with findings, and where it goes thereafter; nil where they are in it already.
@@ -306,6 +323,8 @@ func (d *desk) index(a *curfewv1.Alert) {
 	}))
 	q := a.GetQuestion()
 	set(d.questions, id, true, q != nil && !q.GetTold())
+	unseen := alert.Unseen(a)
+	set(d.revoked, id, unseen, len(unseen) > 0)
 	set(d.own, id, true, !resolved && isBlind(a.GetFinding()) && detection != policyMismatch)
 }
 

@@ -240,7 +240,11 @@ func (s *sender) begin(ctx context.Context, ids []string, post string) []*curfew
 	for _, id := range ids {
 		if entry, known := s.book.Get(id); known {
 			if next := s.begins(entry.Value, post, now); next != nil {
-				changes = append(changes, alert.Change{Entry: entry, Next: next, Author: notifierAuthor})
+				detail := "kept from " + s.name
+				if alert.Needed(next, s.name) == alert.Settle {
+					detail = "handing it to " + s.name
+				}
+				changes = append(changes, alert.Change{Entry: entry, Next: next, Author: notifierAuthor, Detail: detail})
 				continue
 			}
 		}

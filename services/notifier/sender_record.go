@@ -54,7 +54,7 @@ func (s *sender) record(ctx context.Context, ids []string, f func(*curfewv1.Aler
 		if !known {
 			again = append(again, id)
 		} else if next := f(entry.Value); next != nil {
-			changes = append(changes, alert.Change{Entry: entry, Next: s.rerouted(next), Author: notifierAuthor})
+			changes = append(changes, alert.Change{Entry: entry, Next: s.rerouted(next), Author: notifierAuthor, Detail: s.became(next)})
 		}
 	}
 	all := true
@@ -71,7 +71,7 @@ func (s *sender) record(ctx context.Context, ids []string, f func(*curfewv1.Aler
 			if next == nil {
 				return nil, "", false
 			}
-			return s.rerouted(next), "", true
+			return s.rerouted(next), s.became(next), true
 		})
 		if err != nil {
 			all = false
@@ -82,6 +82,19 @@ func (s *sender) record(ctx context.Context, ids []string, f func(*curfewv1.Aler
 		s.desk.changed(id)
 	}
 	return all
+}
+
+// became is what came of a delivery, for the alert's life.
+func (s *sender) became(a *curfewv1.Alert) string {
+	d := alert.Delivery(a, s.name)
+	switch {
+	case d.GetTrouble() == "":
+		return s.name + " has it"
+	case d.GetState() == curfewv1.DeliveryState_DELIVERY_STATE_SENDING:
+		return "nobody knows whether " + s.name + " has it: " + d.GetTrouble()
+	default:
+		return s.name + " does not have it: " + d.GetTrouble()
+	}
 }
 
 // rerouted sends an alert on its way anew that was opened again while it was being handed over.

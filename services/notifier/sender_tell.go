@@ -9,7 +9,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/curfewhq/curfew/internal/alert"
@@ -190,7 +189,7 @@ func (s *sender) news(alerts []*curfewv1.Alert, before map[string]*curfewv1.Show
 				continue
 			}
 			author := ""
-			if strings.HasPrefix(n.GetAuthor(), "person:") {
+			if n.GetAuthor() != notifierAuthor {
 				author = n.GetAuthor() + ": "
 			}
 			lines = append(lines, say(a, many, "%s%s (%s)", author, n.GetText(), moment(n.GetTime().AsTime())))

@@ -124,7 +124,7 @@ func (d *desk) over(s *curfewv1.Silence) string {
 func covers(m *curfewv1.SilenceMatch) string {
 	text := ""
 	for _, part := range []struct{ name, value string }{
-		{"alert", m.GetAlertId()}, {"detection", m.GetDetection()}, {"about", m.GetEntity()}, {"data", m.GetDataClass()}, {"source", m.GetSource()}, {"on", m.GetObject()},
+		{"alert", short(m.GetAlertId())}, {"detection", m.GetDetection()}, {"about", m.GetEntity()}, {"data", m.GetDataClass()}, {"source", m.GetSource()}, {"on", m.GetObject()},
 	} {
 		if part.value != "" {
 			text += ", " + part.name + " " + part.value

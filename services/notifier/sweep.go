@@ -7,10 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/curfewhq/curfew/internal/alert"
 	"github.com/curfewhq/curfew/internal/bus"
+	"github.com/curfewhq/curfew/internal/grant"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
@@ -57,6 +59,7 @@ func (d *desk) sweep(ctx context.Context) error {
 func (d *desk) round(ctx context.Context, now time.Time, held bool) {
 	d.mu.Lock()
 	var escalate, route, ask []string
+	revoked := map[string][]string{}
 	for id, at := range d.escalate {
 		if !now.Before(at) {
 			escalate = append(escalate, id)
@@ -66,16 +69,17 @@ func (d *desk) round(ctx context.Context, now time.Time, held bool) {
 		for id := range d.unrouted {
 			route = append(route, id)
 		}
+		maps.Copy(revoked, d.revoked)
 	}
 	for id := range d.questions {
 		ask = append(ask, id)
 	}
 	d.mu.Unlock()
 	for _, id := range escalate {
-		d.step(ctx, id, func(a *curfewv1.Alert) *curfewv1.Alert { return d.escalated(a, now) })
+		d.step(ctx, id, "nobody took it on in time", func(a *curfewv1.Alert) *curfewv1.Alert { return d.escalated(a, now) })
 	}
 	for _, id := range route {
-		d.step(ctx, id, func(a *curfewv1.Alert) *curfewv1.Alert {
+		d.step(ctx, id, "what keeps it back changed", func(a *curfewv1.Alert) *curfewv1.Alert {
 			if next := d.route(a, now, false); next != a {
 				return next
 			}
@@ -85,17 +89,20 @@ func (d *desk) round(ctx context.Context, now time.Time, held bool) {
 	for _, id := range ask {
 		d.ask(ctx, id)
 	}
+	for id, grants := range revoked {
+		d.follow(ctx, id, grants)
+	}
 	d.announce(ctx, now)
 }
 
 // step stores what f makes of an alert, unless that is nil. What could not be stored comes again.
-func (d *desk) step(ctx context.Context, id string, f func(*curfewv1.Alert) *curfewv1.Alert) {
+func (d *desk) step(ctx context.Context, id, detail string, f func(*curfewv1.Alert) *curfewv1.Alert) {
 	_, err := d.book.Change(ctx, id, notifierAuthor, d.Clock.Now, func(a *curfewv1.Alert) (*curfewv1.Alert, string, bool) {
 		if a == nil {
 			return nil, "", false
 		}
 		next := f(a)
-		return next, "", next != nil
+		return next, detail, next != nil
 	})
 	if err != nil {
 		if ctx.Err() == nil {
@@ -142,6 +149,19 @@ func (d *desk) ask(ctx context.Context, id string) {
 		Text: fmt.Sprintf("%s asks: was this you? %s", q.GetAuthor(), a.GetFinding().GetTitle()),
 	}
 	if d.notify(ctx, notice) {
-		d.step(ctx, id, alert.Asked)
+		d.step(ctx, id, "the question was handed over", alert.Asked)
+	}
+}
+
+// follow says in an alert what became of grants that were ended from it.
+func (d *desk) follow(ctx context.Context, id string, grants []string) {
+	for _, grantID := range grants {
+		entry, err := d.grants.Load(ctx, grantID)
+		if err != nil || !grant.IsOver(entry.Value) {
+			continue // it comes again
+		}
+		d.step(ctx, id, "grant "+grantID+" is over", func(a *curfewv1.Alert) *curfewv1.Alert {
+			return alert.Gone(a, grantID, ended(entry.Value), d.Clock.Now())
+		})
 	}
 }

@@ -203,7 +203,7 @@ func (w *watch) recover(ctx context.Context, now time.Time, ills []ill) {
 		}) {
 			continue
 		}
-		w.step(ctx, id, func(a *curfewv1.Alert) *curfewv1.Alert {
+		w.step(ctx, id, "it is well again", func(a *curfewv1.Alert) *curfewv1.Alert {
 			return alert.Resolve(a, notifierAuthor, "it is well again, by itself or by somebody's hand", now)
 		})
 	}

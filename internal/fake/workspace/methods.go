@@ -205,7 +205,7 @@ func encode(v any) []byte {
 }
 
 func (w *Workspace) authTest(c *call) (map[string]any, *refusal) {
-	answer := map[string]any{"url": w.url + "/", "team": TeamName, "team_id": TeamID, "user": "curfew", "user_id": BotUser, "bot_id": BotID, "is_enterprise_install": false}
+	answer := map[string]any{"url": w.url + "/", "team": w.options.Name, "team_id": TeamID, "user": "curfew", "user_id": BotUser, "bot_id": BotID, "is_enterprise_install": false}
 	if strings.HasPrefix(c.token, "xapp-") {
 		answer = map[string]any{"app_name": "Curfew", "app_id": AppID}
 	}

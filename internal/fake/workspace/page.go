@@ -28,7 +28,7 @@ const maxShown = 200
 
 // page is what a person sees.
 type page struct {
-	As, In, Title, Topic, Err, Nonce string
+	As, In, Team, Title, Topic, Err, Nonce string
 	Version                          uint64
 	// Hash is whether the conversation is a channel, whose name has one before it.
 	Hash                     bool
@@ -155,7 +155,7 @@ func (w *Workspace) draw(as, in string) page {
 			c = w.channels[0]
 		}
 	}
-	p := page{As: me.ID, Version: w.version, Title: "no channels"}
+	p := page{As: me.ID, Team: w.options.Name, Version: w.version, Title: "no channels"}
 	r := w.reader(me)
 	w.drawBar(&p, me, c)
 	if c == nil || c.with != "" && c.with != me.ID {

@@ -38,6 +38,8 @@ type Options struct {
 	Now func() time.Time
 	// After wakes who waits for an acknowledgement and whom a fault makes late; time.After if nil.
 	After func(time.Duration) <-chan time.Time
+	// Name is the workspace's; TeamName if empty.
+	Name string
 	// Burst and Every are the limit of chat.postMessage a channel: Burst at once and one more each Every; 5 and one second
 	// if 0, no limit if Burst is negative.
 	Burst int
@@ -98,6 +100,7 @@ func New(o Options) *Workspace {
 	if o.Client == nil {
 		o.Client = http.DefaultClient
 	}
+	o.Name = cmp.Or(o.Name, TeamName)
 	o.AckWithin, o.Tries = cmp.Or(o.AckWithin, 3*time.Second), cmp.Or(o.Tries, 3)
 	o.URL = strings.TrimSuffix(o.URL, "/")
 	w := &Workspace{

@@ -373,7 +373,9 @@ type Alert struct {
 	// Ids of the newest commands that were carried out on it.
 	Commands []string `protobuf:"bytes,25,rep,name=commands,proto3" json:"commands,omitempty"`
 	// Casbin's obj of all findings of this episode; "" where they are of several, or none says.
-	Object        string `protobuf:"bytes,26,opt,name=object,proto3" json:"object,omitempty"`
+	Object string `protobuf:"bytes,26,opt,name=object,proto3" json:"object,omitempty"`
+	// Ids of the newest grants that people ended from here.
+	Revoked       []string `protobuf:"bytes,27,rep,name=revoked,proto3" json:"revoked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -588,6 +590,13 @@ func (x *Alert) GetObject() string {
 		return x.Object
 	}
 	return ""
+}
+
+func (x *Alert) GetRevoked() []string {
+	if x != nil {
+		return x.Revoked
+	}
+	return nil
 }
 
 // AlertNote is something that happened to an alert, as people are told of it.
@@ -1631,7 +1640,7 @@ var File_curfew_v1_alert_proto protoreflect.FileDescriptor
 
 const file_curfew_v1_alert_proto_rawDesc = "" +
 	"\n" +
-	"\x15curfew/v1/alert.proto\x12\tcurfew.v1\x1a\x18curfew/v1/approval.proto\x1a\x17curfew/v1/finding.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd4\a\n" +
+	"\x15curfew/v1/alert.proto\x12\tcurfew.v1\x1a\x18curfew/v1/approval.proto\x1a\x17curfew/v1/finding.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\a\n" +
 	"\x05Alert\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12,\n" +
@@ -1665,7 +1674,8 @@ const file_curfew_v1_alert_proto_rawDesc = "" +
 	"escalateAt\x12/\n" +
 	"\bquestion\x18\x18 \x01(\v2\x13.curfew.v1.QuestionR\bquestion\x12\x1a\n" +
 	"\bcommands\x18\x19 \x03(\tR\bcommands\x12\x16\n" +
-	"\x06object\x18\x1a \x01(\tR\x06object\"\x93\x01\n" +
+	"\x06object\x18\x1a \x01(\tR\x06object\x12\x18\n" +
+	"\arevoked\x18\x1b \x03(\tR\arevoked\"\x93\x01\n" +
 	"\tAlertNote\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +

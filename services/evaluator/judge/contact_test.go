@@ -79,11 +79,11 @@ func TestOwnActions(t *testing.T) {
 		"alerts.answer": "update internal", "silences.list": "read audit", "silences.create": "create admin", "silences.approve": "approve admin",
 		"silences.end": "delete admin", "commands.take": "update internal", "grants.revoke": "administer admin",
 	} {
-		if got, known := OwnAction(cat, "api", name); !known || got.Act+" "+got.Class != want {
+		if got, known := cat.Action(Self, "api", name); !known || got.Act+" "+got.Class != want {
 			t.Errorf("%s: got %v, %v, want %s", name, got, known, want)
 		}
 	}
-	if got, known := OwnAction(cat, "api", "alerts.delete"); known {
+	if got, known := cat.Action(Self, "api", "alerts.delete"); known {
 		t.Errorf("got %v of a call that there is not", got)
 	}
 }

@@ -98,7 +98,7 @@ func (j *Judge) decide(e *curfewv1.Event, by asker) *curfewv1.Decision {
 	if at.Before(start) && why == "" {
 		why = "no policy was in force then: the first came into force at " + start.UTC().Format(time.RFC3339)
 	}
-	action, known := policy.actionOf(e.GetSource(), e.GetFeed(), e.GetAction())
+	action, known := policy.catalog.Action(e.GetSource(), e.GetFeed(), e.GetAction())
 	if action.Act != "" {
 		d.Act = action.Act // the policy's own catalogue comes before the collector's
 	}
