@@ -30,8 +30,9 @@ const (
 	settleAfter, lookAfter, lookAgain = deliverTime + time.Second, time.Second, 1500 * time.Millisecond
 	// debounce is how long a message is left alone when only more of the same came.
 	debounce = 45 * time.Second
-	// settled is how long what another alert may say better waits for that.
-	hideTime = 300 * time.Millisecond
+	// gatherTime is how long what is not critical waits for others to share its message, and hideTime for another alert that
+	// says it better.
+	gatherTime, hideTime = 100 * time.Millisecond, 300 * time.Millisecond
 	// longestPause is how long a receiver that does not take anything is left alone at most.
 	longestPause = 30 * time.Second
 	// maxTogether is how many alerts one message shows, and aFew how many get one each.
@@ -101,8 +102,11 @@ func (s *sender) changed(a *curfewv1.Alert) {
 		id: a.GetId(), need: alert.Needed(a, s.name), severity: a.GetSeverity(), opened: a.GetOpened().AsTime(), post: d.GetPost(), ref: d.GetRef(),
 		tried: d.GetTried().AsTime(), sent: d.GetSent().AsTime(), notBefore: d.GetNotBefore().AsTime(),
 	}
-	if it.need == alert.Post && d.GetTries() == 0 && s.mayBeHidden(a) && it.severity < curfewv1.Severity_SEVERITY_CRITICAL {
-		it.notBefore = it.opened.Add(hideTime)
+	if it.need == alert.Post && d.GetTries() == 0 && it.severity < curfewv1.Severity_SEVERITY_CRITICAL {
+		it.notBefore = it.opened.Add(gatherTime)
+		if s.mayBeHidden(a) {
+			it.notBefore = it.opened.Add(hideTime)
+		}
 	}
 	s.mu.Lock()
 	if it.tried.After(s.tried) {

@@ -29,7 +29,7 @@ const maxShown = 200
 // page is what a person sees.
 type page struct {
 	As, In, Team, Title, Topic, Err, Nonce string
-	Version                          uint64
+	Version                                uint64
 	// Hash is whether the conversation is a channel, whose name has one before it.
 	Hash                     bool
 	Channels, Direct, People []place
