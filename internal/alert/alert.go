@@ -8,6 +8,7 @@ package alert
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -23,8 +24,9 @@ import (
 // How much of its past an alert keeps, so that every step fits the bus. Count, episode and the steps themselves tell the
 // whole.
 const (
-	// maxFindings is how many findings are known by id: one that comes again later than so many others counts twice.
-	maxFindings = 128
+	// maxSeen is how many findings are known again, which is more than are taken in at once: one that comes again later than
+	// so many others counts twice. maxFindings is how many are named.
+	maxSeen, maxFindings = 1024, 16
 	// maxRepeats is how many titles of further findings are kept, and maxTitle how long each may be, in bytes.
 	maxRepeats, maxTitle = 5, 300
 	// MaxNotes is how many notes are kept.
@@ -74,7 +76,7 @@ func Add(a *curfewv1.Alert, f *curfewv1.Finding, now time.Time) *curfewv1.Alert 
 	switch {
 	case a == nil:
 		return open(&curfewv1.Alert{Id: ID(f), Tenant: f.GetTenant(), Entity: Entity(f), DataClass: Class(f)}, f, now)
-	case slices.Contains(a.GetFindings(), f.GetId()):
+	case slices.Contains(a.GetSeen(), seen(f)):
 		return nil
 	case a.GetState() == curfewv1.AlertState_ALERT_STATE_RESOLVED:
 		return reopen(proto.CloneOf(a), f, now)
@@ -82,7 +84,7 @@ func Add(a *curfewv1.Alert, f *curfewv1.Finding, now time.Time) *curfewv1.Alert 
 	a = proto.CloneOf(a)
 	a.Count++
 	a.Newest = timestamppb.New(now)
-	a.Findings = newest(append(a.Findings, f.GetId()), maxFindings)
+	a.Findings, a.Seen = newest(append(a.Findings, f.GetId()), maxFindings), newest(append(a.Seen, seen(f)), maxSeen)
 	a.Version++
 	if f.GetDecision().GetObject() != a.GetObject() {
 		a.Object = ""
@@ -102,8 +104,14 @@ func open(a *curfewv1.Alert, f *curfewv1.Finding, now time.Time) *curfewv1.Alert
 	a.Version++
 	a.Object = f.GetDecision().GetObject()
 	a.Count, a.Opened, a.Newest = 1, timestamppb.New(now), timestamppb.New(now)
-	a.Findings = newest(append(a.Findings, f.GetId()), maxFindings)
+	a.Findings, a.Seen = newest(append(a.Findings, f.GetId()), maxFindings), newest(append(a.Seen, seen(f)), maxSeen)
 	return a
+}
+
+// seen is what a finding is known again by.
+func seen(f *curfewv1.Finding) uint64 {
+	sum := sha256.Sum256([]byte(f.GetId()))
+	return binary.BigEndian.Uint64(sum[:8])
 }
 
 // reopen begins the next episode. What receivers have of the one before stays as it is: the new one is a message of its own.
@@ -274,6 +282,16 @@ func Moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC
 func EscalateAt(a *curfewv1.Alert, at time.Time) *curfewv1.Alert {
 	a = proto.CloneOf(a)
 	a.EscalateAt = timestamppb.New(at)
+	return a
+}
+
+// Routed is an alert that was routed by its severity as it is.
+func Routed(a *curfewv1.Alert) *curfewv1.Alert {
+	if a.GetRouted() == a.GetSeverity() {
+		return a
+	}
+	a = proto.CloneOf(a)
+	a.Routed = a.Severity
 	return a
 }
 

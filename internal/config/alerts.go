@@ -6,6 +6,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -65,6 +66,51 @@ type Inhibition struct {
 	Hides []string `yaml:"hides"`
 	// Same is what both must be about: "event", "grant" or "entity".
 	Same string `yaml:"same"`
+}
+
+// OwnInhibitions is what Curfew knows of its own detections: which says what others say, and more. They hold besides those
+// of the configuration.
+func OwnInhibitions() []Inhibition {
+	return []Inhibition{
+		{Detection: "used_after_end", Hides: []string{"unauthorized_access"}, Same: "event"},
+		{Detection: "revocation_stuck", Hides: []string{"revocation_overdue", "revocation_unverified"}, Same: "grant"},
+		{Detection: "revocation_overdue", Hides: []string{"revocation_unverified"}, Same: "grant"},
+	}
+}
+
+// circle is detections each of which hides the next, and the last the first, so that none would be shown; nil = there are
+// none.
+func circle(list []Inhibition) []string {
+	hides := map[string][]string{}
+	for _, in := range list {
+		hides[in.Detection] = append(hides[in.Detection], in.Hides...)
+	}
+	var path []string
+	sound := map[string]bool{} // what leads to no circle
+	var walk func(detection string) []string
+	walk = func(detection string) []string {
+		if i := slices.Index(path, detection); i >= 0 {
+			return path[i:]
+		}
+		if sound[detection] {
+			return nil
+		}
+		path = append(path, detection)
+		for _, hidden := range hides[detection] {
+			if found := walk(hidden); found != nil {
+				return found
+			}
+		}
+		path = path[:len(path)-1]
+		sound[detection] = true
+		return nil
+	}
+	for _, detection := range slices.Sorted(maps.Keys(hides)) {
+		if found := walk(detection); found != nil {
+			return found
+		}
+	}
+	return nil
 }
 
 // Maintenance is a time in which alerts of sources are kept back.
@@ -132,6 +178,9 @@ func (a Alerts) check(receivers []string) error {
 		if in.Detection == "" || len(in.Hides) == 0 || !slices.Contains([]string{"event", "grant", "entity"}, in.Same) || slices.Contains(in.Hides, in.Detection) {
 			return fmt.Errorf("alerts.inhibit[%d]: name a detection, others that it hides, and under same what both must be about: event, grant or entity", i)
 		}
+	}
+	if c := circle(append(OwnInhibitions(), a.Inhibit...)); c != nil {
+		return fmt.Errorf("alerts.inhibit: %s hide each other in turn, so that nobody would hear of any; take one out (what Curfew knows of its own detections counts too)", strings.Join(c, ", "))
 	}
 	for i, m := range a.Maintenance {
 		if m.Name == "" || len(m.Sources) == 0 || !m.From.Before(m.Until) {

@@ -37,7 +37,7 @@ func TestRead(t *testing.T) {
 
 func TestReadSaysWhatIsWrong(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
-		{"unknown key", "tenat: shop\n", `line 1: unknown key "tenat"; known here: api, data, mode, nats, policy, receivers, redis, sources, telemetry, tenant`},
+		{"unknown key", "tenat: shop\n", `line 1: unknown key "tenat"; known here: alerts, api, data, mode, nats, policy, receivers, redis, sources, telemetry, tenant`},
 		{"tenant", "tenant: Linden & Lark\n", `tenant "Linden & Lark" must be`},
 		{"mode", "tenant: shop\nmode: loud\n", `curfew.yaml: line 2: mode "loud" must be observe (record everything, alert nobody) or alert (findings reach the receivers)`},
 		{"mode that is no text", "mode: [alert]\n", "line 1: mode \"\" must be observe"},

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -44,6 +45,13 @@ type Request struct {
 	// Refuses says of an answer that is no success that nothing arrived, where the other side promises so; nil = the status
 	// says it all.
 	Refuses func(status int, answer []byte) bool
+	// Missets are words that an answer has that finds fault with the set-up by a status that else finds fault with the message.
+	Missets []string
+}
+
+// IsUnfit is whether a status finds fault with what was handed over, and another message might be taken.
+func IsUnfit(status int) bool {
+	return status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge || status == http.StatusUnprocessableEntity
 }
 
 // Client is a client that follows no redirect, which could take a secret or an alert elsewhere, and lets go of connections
@@ -60,8 +68,9 @@ func Client() *http.Client {
 
 // Post hands r over once and returns the answer, its first MiB at most. Nil means a status from 200 to 299, so that it
 // arrived, even where the answer broke off. The error is a *Refused where no connection came about, where the other side
-// says that it took nothing (3xx, 4xx, 503 with Retry-After), or where r.Refuses says so. Any other, a 5xx, a connection
-// that broke or ctx's end in between, leaves open whether it arrived. No error holds a secret.
+// says that it took nothing (3xx, 4xx, 503 with Retry-After), or where r.Refuses says so; it is Unfit where IsUnfit and no
+// word of r.Missets is in the answer. Any other, a 5xx, a connection that broke or ctx's end in between, leaves open whether
+// it arrived. No error holds a secret.
 func Post(ctx context.Context, client *http.Client, r Request) ([]byte, error) {
 	var sent atomic.Bool
 	// From here on bytes may leave; before, surely none did.
@@ -131,6 +140,8 @@ func (r Request) refusal(host string, response *http.Response, answer []byte) er
 		return &Refused{Reason: text, After: after}
 	case status == http.StatusRequestTimeout, status == http.StatusTooEarly:
 		return &Refused{Reason: text, After: after}
+	case IsUnfit(status) && !slices.ContainsFunc(r.Missets, func(word string) bool { return bytes.Contains(answer, []byte(word)) }):
+		return &Refused{Reason: text, Unfit: true}
 	case status/100 == 4:
 		return &Refused{Reason: text, Final: true}
 	case status/100 == 3 && status != http.StatusSeeOther:

@@ -50,11 +50,16 @@ func TestPost(t *testing.T) {
 		{"503 that asks to wait", answer(503, "Retry-After", "9"), "refused, again after 9s"},
 		{"503", answer(503), "unclear"},
 		{"408", answer(408), "refused, again after 0s"},
-		{"400", answer(400), "refused for good"},
+		{"400", answer(400), "refused as it is"},
+		{"422", answer(422), "refused as it is"},
+		{"400 that finds fault with the set-up", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(400)
+			fmt.Fprint(w, "your key is no key")
+		}, "refused for good"},
 		{"401", answer(401), "refused for good"},
 		{"404", answer(404), "refused for good"},
 		{"410", answer(410), "refused for good"},
-		{"413", answer(413), "refused for good"},
+		{"413", answer(413), "refused as it is"},
 		{"302", answer(302, "Location", "/elsewhere"), "refused for good"},
 		{"303, which can mean done", answer(303, "Location", "/elsewhere"), "unclear"},
 		{"500", answer(500), "unclear"},
@@ -71,7 +76,7 @@ func TestPost(t *testing.T) {
 			}))
 			defer far.Close()
 			_, err := delivery.Post(t.Context(), delivery.Client(), delivery.Request{
-				URL: far.URL, Body: []byte("{}"), Refuses: func(status int, _ []byte) bool { return status == 507 },
+				URL: far.URL, Body: []byte("{}"), Refuses: func(status int, _ []byte) bool { return status == 507 }, Missets: []string{"no key"},
 			})
 			if got := meaning(err); got != c.want {
 				t.Errorf("got %s (%v), want %s", got, err, c.want)
@@ -150,6 +155,8 @@ func meaning(err error) string {
 		return "arrived"
 	case refused == nil:
 		return "unclear"
+	case refused.Unfit:
+		return "refused as it is"
 	case refused.Final:
 		return "refused for good"
 	}

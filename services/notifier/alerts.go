@@ -129,7 +129,17 @@ func (d *desk) express(ctx context.Context) error {
 		return err
 	}
 	urgent := bus.All("finding", d.Tenant, alert.Word(curfewv1.Severity_SEVERITY_CRITICAL))
-	return d.Bus.Follow(ctx, urgent, bus.From{After: end}, func(m bus.Message) error { return d.take(ctx, []bus.Message{m}) })
+	return d.Bus.Follow(ctx, urgent, bus.From{After: end}, func(m bus.Message) error {
+		f := new(curfewv1.Finding)
+		if err := m.Decode(f); err != nil {
+			return nil // it becomes a dead letter where all are taken in
+		}
+		entry, open := d.book.Get(alert.ID(f))
+		if open && entry.Value.GetState() != curfewv1.AlertState_ALERT_STATE_RESOLVED && entry.Value.GetSeverity() == f.GetSeverity() {
+			return nil // one more of what people know of
+		}
+		return d.take(ctx, []bus.Message{m})
+	})
 }
 
 // ready waits until everything is known that was stored before.
@@ -164,10 +174,11 @@ func (o Options) again(ctx context.Context, loop string, work func(context.Conte
 // take makes findings alerts, each alert's in one step. What was taken before changes nothing.
 func (d *desk) take(ctx context.Context, messages []bus.Message) error {
 	found, order := map[string][]*curfewv1.Finding{}, []string(nil)
+	of := map[string][]bus.Message{}
 	for _, m := range messages {
 		f := new(curfewv1.Finding)
 		if err := m.Decode(f); err != nil {
-			if err := d.bury(ctx, m, err); err != nil {
+			if err := d.bury(ctx, m, "unreadable finding", err); err != nil {
 				return err
 			}
 			continue
@@ -176,7 +187,7 @@ func (d *desk) take(ctx context.Context, messages []bus.Message) error {
 		if found[id] == nil {
 			order = append(order, id)
 		}
-		found[id] = append(found[id], f)
+		found[id], of[id] = append(found[id], f), append(of[id], m)
 	}
 	var changes []alert.Change
 	for _, id := range order {
@@ -185,6 +196,7 @@ func (d *desk) take(ctx context.Context, messages []bus.Message) error {
 			changes = append(changes, alert.Change{Entry: entry, Next: next, Author: notifierAuthor, Detail: cameIn(entry.Value, next)})
 		}
 	}
+	var failed error
 	for i, err := range d.book.Store(ctx, d.Clock.Now(), changes...) {
 		id := changes[i].Next.GetId()
 		if errors.Is(err, bus.ErrConflict) {
@@ -193,7 +205,19 @@ func (d *desk) take(ctx context.Context, messages []bus.Message) error {
 				return next, cameIn(a, next), next != nil
 			})
 		}
-		if err != nil {
+		if errors.Is(err, bus.ErrTooLarge) {
+			err = d.buryAll(ctx, of[id], err)
+		}
+		failed = errors.Join(failed, err)
+	}
+	return failed
+}
+
+// buryAll makes dead letters of findings that fit no alert, so that they keep no other from people.
+func (d *desk) buryAll(ctx context.Context, messages []bus.Message, why error) error {
+	d.Log.Error("findings are too large for their alert and are dead letters now: look at them", "findings", len(messages), "error", why)
+	for _, m := range messages {
+		if err := d.bury(ctx, m, "finding too large", why); err != nil {
 			return err
 		}
 	}
@@ -234,11 +258,10 @@ func (d *desk) route(a *curfewv1.Alert, now time.Time, found bool) *curfewv1.Ale
 	if next := alert.Route(a, d.wants(a, by, found)); next != nil {
 		a = next
 	}
-	open := slices.ContainsFunc(a.GetDeliveries(), func(x *curfewv1.AlertDelivery) bool { return x.GetHold() == nil })
-	if at := d.escalateAt(a); open && !at.IsZero() && !at.Equal(a.GetEscalateAt().AsTime()) {
-		a = alert.EscalateAt(a, at)
+	if a.GetState() != curfewv1.AlertState_ALERT_STATE_RESOLVED {
+		a = alert.Routed(a)
 	}
-	return a
+	return d.timed(a, now)
 }
 
 // saysBetter is an open alert that says what a says and more; nil where none does.
@@ -256,16 +279,20 @@ func (d *desk) saysBetter(a *curfewv1.Alert) *curfewv1.Alert {
 			}
 		}
 		d.mu.Unlock()
-		if entry, known := d.book.Get(other); known && (in.Same != "event" || entry.Value.GetCount() >= a.GetCount()) {
+		if entry, known := d.book.Get(other); known && (in.Same != "event" || entry.Value.GetCount() >= a.GetCount()) && isHeard(entry.Value) {
 			return entry.Value
 		}
 	}
 	return nil
 }
 
-// bury makes a dead letter of a finding that nobody can read.
-func (d *desk) bury(ctx context.Context, m bus.Message, why error) error {
-	const reason = "unreadable finding"
+// isHeard is whether an alert goes to anybody: one that is itself kept back says nothing better.
+func isHeard(a *curfewv1.Alert) bool {
+	return slices.ContainsFunc(a.GetDeliveries(), func(x *curfewv1.AlertDelivery) bool { return x.GetHold() == nil })
+}
+
+// bury makes a dead letter of a finding that comes to nobody.
+func (d *desk) bury(ctx context.Context, m bus.Message, reason string, why error) error {
 	err := d.Bus.Bury(ctx, &curfewv1.DeadLetter{
 		Id: event.ContentKey("notifier", m.Subject, fmt.Sprint(m.Sequence)), Service: "notifier", Reason: reason, Detail: why.Error(),
 		Origin: m.Subject, Raw: m.Data, Time: timestamppb.New(d.Clock.Now()),
@@ -318,14 +345,23 @@ func (d *desk) index(a *curfewv1.Alert) {
 		d.look()
 	}
 	set(d.escalate, id, a.GetEscalateAt().AsTime(), a.GetEscalateAt() != nil)
-	set(d.unrouted, id, true, !resolved && slices.ContainsFunc(a.GetDeliveries(), func(x *curfewv1.AlertDelivery) bool {
-		return x.GetHold() != nil || x.GetEpisode() != a.GetEpisode() || x.GetState() == curfewv1.DeliveryState_DELIVERY_STATE_WAITING && d.mayBeHidden(a)
-	}))
+	set(d.unrouted, id, true, !resolved && d.isUnrouted(a))
 	q := a.GetQuestion()
 	set(d.questions, id, true, q != nil && !q.GetTold())
 	unseen := alert.Unseen(a)
 	set(d.revoked, id, unseen, len(unseen) > 0)
 	set(d.own, id, true, !resolved && isBlind(a.GetFinding()) && detection != policyMismatch)
+}
+
+// isUnrouted is whether something may come to change where an open alert goes, besides its next finding: what is only
+// observed waits for that.
+func (d *desk) isUnrouted(a *curfewv1.Alert) bool {
+	hidden := d.mayBeHidden(a)
+	return a.GetRouted() != a.GetSeverity() || len(a.GetDeliveries()) == 0 || slices.ContainsFunc(a.GetDeliveries(), func(x *curfewv1.AlertDelivery) bool {
+		waits := x.GetState() == curfewv1.DeliveryState_DELIVERY_STATE_WAITING
+		return x.GetHold() != nil && x.GetHold().GetKind() != curfewv1.HoldKind_HOLD_KIND_OBSERVE || x.GetEpisode() != a.GetEpisode() ||
+			waits && (hidden || d.senders[x.GetReceiver()] == nil)
+	})
 }
 
 func set[V any](m map[string]V, id string, value V, is bool) {

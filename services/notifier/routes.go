@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/curfewhq/curfew/internal/alert"
@@ -23,15 +24,6 @@ type routing struct {
 	receivers []string // in order
 }
 
-// inhibited is what Curfew knows of its own detections: which says what others say, and more.
-func inhibited() []config.Inhibition {
-	return []config.Inhibition{
-		{Detection: "used_after_end", Hides: []string{"unauthorized_access"}, Same: "event"},
-		{Detection: "revocation_stuck", Hides: []string{"revocation_overdue", "revocation_unverified"}, Same: "grant"},
-		{Detection: "revocation_overdue", Hides: []string{"revocation_unverified"}, Same: "grant"},
-	}
-}
-
 func newRouting(a config.Alerts, mode func(string) config.Mode, receivers []string) routing {
 	if len(a.Routes) == 0 {
 		a.Routes = []config.Route{{Name: "every alert", Receivers: receivers}}
@@ -39,7 +31,7 @@ func newRouting(a config.Alerts, mode func(string) config.Mode, receivers []stri
 	if a.Escalate == nil {
 		a.Escalate = []config.Escalation{{Severity: "critical", After: 15 * time.Minute}, {Severity: "high", After: time.Hour}}
 	}
-	a.Inhibit = append(inhibited(), a.Inhibit...)
+	a.Inhibit = append(config.OwnInhibitions(), a.Inhibit...)
 	if a.Storm == 0 {
 		a.Storm = 1000
 	}
@@ -102,13 +94,32 @@ func (r routing) escalations(a *curfewv1.Alert) []config.Escalation {
 	})
 }
 
-// escalateAt is when the next of them happens; the zero time where none is to come.
-func (r routing) escalateAt(a *curfewv1.Alert) time.Time {
-	list := r.escalations(a)
-	if a.GetState() != curfewv1.AlertState_ALERT_STATE_OPEN || int(a.GetEscalations()) >= len(list) {
-		return time.Time{}
+// timed is an alert with when others are called for it: as long after people could first see it as the configuration says, or
+// after it became so severe. None are for one that everybody is kept from, and once they may see it, time begins anew.
+func (r routing) timed(a *curfewv1.Alert, now time.Time) *curfewv1.Alert {
+	list, n := r.escalations(a), int(a.GetEscalations())
+	if isHeld(a) || a.GetState() != curfewv1.AlertState_ALERT_STATE_OPEN || n >= len(list) {
+		if a.GetEscalateAt() != nil {
+			a = proto.CloneOf(a)
+			a.EscalateAt = nil
+		}
+		return a
 	}
-	return a.GetOpened().AsTime().Add(list[a.GetEscalations()].After)
+	wait := list[n].After
+	if n > 0 {
+		wait -= list[n-1].After
+	}
+	if at := now.Add(wait); a.GetEscalateAt() == nil || at.Before(a.GetEscalateAt().AsTime()) {
+		return alert.EscalateAt(a, at)
+	}
+	return a
+}
+
+// isHeld is whether everybody is kept from an alert, or it goes to nobody.
+func isHeld(a *curfewv1.Alert) bool {
+	return !slices.ContainsFunc(a.GetDeliveries(), func(d *curfewv1.AlertDelivery) bool {
+		return d.GetHold() == nil && d.GetEpisode() == a.GetEpisode()
+	})
 }
 
 // around is what else bears on where an alert goes.

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,16 +26,16 @@ const (
 	// deliverTime is how long a receiver may take.
 	deliverTime = 5 * time.Second
 	// settleAfter is how long after its beginning a delivery whose notifier has died is asked for: nothing of it is on its
-	// way any more. A reply that was lost here is asked for after lookAfter, and not found counts only twice, lookAgain apart:
-	// what a receiver has taken it may show late.
-	settleAfter, lookAfter, lookAgain = deliverTime + time.Second, time.Second, 1500 * time.Millisecond
+	// way any more. storeLate is how long storing its beginning may take for it to be tried at all.
+	settleAfter, storeLate = deliverTime + time.Second, time.Second
 	// debounce is how long a message is left alone when only more of the same came.
 	debounce = 45 * time.Second
 	// gatherTime is how long what is not critical waits for others to share its message, and hideTime for another alert that
 	// says it better.
 	gatherTime, hideTime = 100 * time.Millisecond, 300 * time.Millisecond
-	// longestPause is how long a receiver that does not take anything is left alone at most.
-	longestPause = 30 * time.Second
+	// longestPause is how long a receiver that does not take anything is left alone at most, unless it asks for more, up to
+	// longestAsked.
+	longestPause, longestAsked = 30 * time.Second, time.Hour
 	// maxTogether is how many alerts one message shows, and aFew how many get one each.
 	maxTogether, aFew = 45, 3
 )
@@ -50,18 +51,32 @@ type sender struct {
 
 	mu      sync.Mutex
 	items   map[string]item
-	flying  map[string]bool      // posts that are being handed over
-	landed  map[string]string    // posts that the receiver took, with their ref, until that is stored
-	missed  map[string]time.Time // posts that were asked for and not found
-	alone   map[string]bool      // alerts that the receiver did not take with others
+	flying  map[string]bool   // posts that are being handed over
+	landed  map[string]string // posts that the receiver took, with their ref, until that is stored
+	looks   map[string]look   // posts of which nobody knows whether they arrived
+	alone   map[string]bool   // alerts that the receiver did not take with others
+	probed  map[string]bool   // alerts that it did not take since it took any
+	rests   map[string]repose // alerts that it did not take while it took others
 	posts   pace
 	urgent  pace
 	edits   pace
-	paused  time.Time // nothing is handed over before
+	paused  time.Time // nothing is posted before
+	stirred time.Time // nothing is edited before
 	fails   int       // in a row
-	failing time.Time // since the first of them
 	trouble string
 	tried   time.Time // when anything was handed over last, by whomever
+}
+
+// look is how often a post was asked for in vain, and when it is again.
+type look struct {
+	times int
+	next  time.Time
+}
+
+// repose is how long one alert is left alone.
+type repose struct {
+	times int
+	until time.Time
 }
 
 // item is an alert for which something is to be done.
@@ -75,6 +90,7 @@ type item struct {
 	notBefore time.Time
 	post      string
 	ref       string
+	tries     int // in vain
 }
 
 // urgentShare is which part of a receiver's pace is kept for what is critical, so that it never waits behind the rest.
@@ -83,7 +99,8 @@ const urgentShare = 10
 func newSender(d *desk, name string, receiver Receiver) *sender {
 	s := &sender{
 		desk: d, name: name, receiver: receiver, wake: make(chan struct{}, 1), stir: make(chan struct{}, 1), items: map[string]item{},
-		flying: map[string]bool{}, landed: map[string]string{}, missed: map[string]time.Time{}, alone: map[string]bool{},
+		flying: map[string]bool{}, landed: map[string]string{}, looks: map[string]look{}, alone: map[string]bool{}, probed: map[string]bool{},
+		rests: map[string]repose{},
 	}
 	posts, edits := delivery.Pace{Burst: 20, Every: 500 * time.Millisecond}, delivery.Pace{Burst: 20, Every: 500 * time.Millisecond}
 	if p, paced := receiver.(Paced); paced {
@@ -95,26 +112,32 @@ func newSender(d *desk, name string, receiver Receiver) *sender {
 	return s
 }
 
-// changed takes in an alert's newest step.
+// changed takes in where an alert stands now.
 func (s *sender) changed(a *curfewv1.Alert) {
-	d := alert.Delivery(a, s.name)
+	d, now := alert.Delivery(a, s.name), s.Clock.Now()
 	it := item{
 		id: a.GetId(), need: alert.Needed(a, s.name), severity: a.GetSeverity(), opened: a.GetOpened().AsTime(), post: d.GetPost(), ref: d.GetRef(),
-		tried: d.GetTried().AsTime(), sent: d.GetSent().AsTime(), notBefore: d.GetNotBefore().AsTime(),
+		tried: d.GetTried().AsTime(), sent: d.GetSent().AsTime(), notBefore: d.GetNotBefore().AsTime(), tries: int(d.GetTries()),
 	}
-	if it.need == alert.Post && d.GetTries() == 0 && it.severity < curfewv1.Severity_SEVERITY_CRITICAL {
-		it.notBefore = it.opened.Add(gatherTime)
+	if it.need == alert.Post && it.tries == 0 && it.severity < curfewv1.Severity_SEVERITY_CRITICAL {
+		it.notBefore = earliest(it.opened, now).Add(gatherTime)
 		if s.mayBeHidden(a) {
-			it.notBefore = it.opened.Add(hideTime)
+			it.notBefore = earliest(it.opened, now).Add(hideTime)
 		}
 	}
 	s.mu.Lock()
 	if it.tried.After(s.tried) {
 		s.tried = it.tried
 	}
+	if was := s.items[it.id]; was.need == alert.Settle && was.post != it.post {
+		delete(s.looks, was.post) // whoever looked knows
+		delete(s.landed, was.post)
+	}
 	if it.need == alert.Nothing {
 		delete(s.items, it.id)
 		delete(s.alone, it.id)
+		delete(s.probed, it.id)
+		delete(s.rests, it.id)
 	} else {
 		s.items[it.id] = it
 	}
@@ -126,6 +149,13 @@ func (s *sender) changed(a *curfewv1.Alert) {
 	default:
 		poke(s.stir)
 	}
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // mayBeHidden is whether another alert may say better what this one says.
@@ -158,7 +188,7 @@ func (s *sender) run(ctx context.Context) error {
 			s.posts.spend(now)
 			s.edits.spend(now)
 		}
-		s.paused, s.fails, s.failing, s.trouble = time.Time{}, 0, time.Time{}, ""
+		s.paused, s.stirred, s.fails, s.trouble = time.Time{}, time.Time{}, 0, ""
 		clear(s.flying)
 		s.mu.Unlock()
 		group, ctx := errgroup.WithContext(ctx)
@@ -205,71 +235,106 @@ func (s *sender) post(ctx context.Context, ids []string, summary bool) {
 	id := rand.Text()
 	s.fly(id, true)
 	defer s.fly(id, false)
-	alerts := s.begin(ctx, ids, id)
+	alerts, by := s.begin(ctx, ids, id)
 	if len(alerts) == 0 {
-		s.sleep(ctx, 50*time.Millisecond, nil) // others came first, or the bus does not answer: the newest comes in a moment
+		s.mu.Lock()
+		s.posts.giveBack()
+		s.mu.Unlock()
+		s.sleep(ctx, 10*time.Millisecond, nil) // others came first, or the bus does not answer: the newest comes in a moment
 		return
 	}
-	s.hand(ctx, &curfewv1.Post{Id: id, Alerts: alerts, Summary: summary && len(alerts) > maxTogether, Receiver: s.name})
+	s.hand(ctx, &curfewv1.Post{Id: id, Alerts: alerts, Summary: summary && len(alerts) > maxTogether, Receiver: s.name}, by)
 }
 
-// hand gives a post to the receiver, and stores what came of it.
-func (s *sender) hand(ctx context.Context, post *curfewv1.Post) {
+// hand gives a post to the receiver until a time of the machine's, and stores what came of it.
+func (s *sender) hand(ctx context.Context, post *curfewv1.Post, by time.Time) {
+	ids := idsOf(post.GetAlerts())
+	if !s.isUnderWay(ids, post.GetId()) {
+		return // another took it that this one stood still
+	}
 	var ref string
-	err := s.try(ctx, func(ctx context.Context) (err error) {
+	err := s.tryBy(ctx, by, func(ctx context.Context) (err error) {
 		ref, err = s.receiver.Post(ctx, post)
 		return err
 	})
-	ids := idsOf(post.GetAlerts())
 	if err == nil {
-		s.land(ctx, post.GetId(), ref, ids, post.GetSummary())
 		s.count("posted", len(ids))
+		s.land(ctx, post.GetId(), ref, ids, post.GetSummary())
 		return
 	}
-	s.refused(ctx, post.GetId(), ids, err)
+	s.refused(ctx, post.GetId(), ids, &s.paused, err)
 }
 
-// try calls the receiver, within its time. What it tells is kept from a lease that ends: a delivery once begun is seen
-// through.
+// isUnderWay is whether alerts are being handed over in a post, as far as is known.
+func (s *sender) isUnderWay(ids []string, post string) bool {
+	return !slices.ContainsFunc(ids, func(id string) bool {
+		entry, known := s.book.Get(id)
+		return !known || alert.Delivery(entry.Value, s.name).GetPost() != post
+	})
+}
+
+// within is a time limit that begins now. It is the machine's: a notifier that stood still may not hand over what another has
+// handed over since.
+func within(d time.Duration) time.Time { return time.Now().Add(d) }
+
+// try calls the receiver, within its time.
 func (s *sender) try(ctx context.Context, call func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverTime)
+	return s.tryBy(ctx, within(deliverTime), call)
+}
+
+// tryBy calls the receiver, until a time of the machine's. It is kept from a lease that ends: a delivery once begun is seen
+// through.
+func (s *sender) tryBy(ctx context.Context, by time.Time, call func(context.Context) error) error {
+	if !time.Now().Before(by) {
+		return &delivery.Refused{Reason: "this notifier stood still, so it did not try"}
+	}
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), by)
 	defer cancel()
 	return call(ctx)
 }
 
-// begin stores that alerts are about to be handed over, and returns those of which it is stored.
-func (s *sender) begin(ctx context.Context, ids []string, post string) []*curfewv1.Alert {
-	now := s.Clock.Now()
+// begin stores that alerts are about to be handed over, and returns those of which it is stored, and until when they may be.
+// Where it is not known of one it returns none: that one may be stored as part of a message that it would not be in.
+func (s *sender) begin(ctx context.Context, ids []string, post string) (begun []*curfewv1.Alert, by time.Time) {
+	now, by := s.Clock.Now(), within(deliverTime)
+	late := within(storeLate)
 	var changes []alert.Change
 	for _, id := range ids {
-		if entry, known := s.book.Get(id); known {
-			if next := s.begins(entry.Value, post, now); next != nil {
-				detail := "kept from " + s.name
-				if alert.Needed(next, s.name) == alert.Settle {
-					detail = "handing it to " + s.name
-				}
-				changes = append(changes, alert.Change{Entry: entry, Next: next, Author: notifierAuthor, Detail: detail})
-				continue
-			}
+		entry, known := s.book.Get(id)
+		next := (*curfewv1.Alert)(nil)
+		if known {
+			next = s.begins(entry.Value, post, now)
 		}
-		s.forget(id)
+		if next == nil {
+			s.desk.changed(id)
+			continue
+		}
+		detail := "kept from " + s.name
+		if alert.Needed(next, s.name) == alert.Settle {
+			detail = "handing it to " + s.name
+		}
+		changes = append(changes, alert.Change{Entry: entry, Next: next, Author: notifierAuthor, Detail: detail})
 	}
-	var begun []*curfewv1.Alert
+	open := false
 	for i, err := range s.book.Store(ctx, now, changes...) {
-		switch next := changes[i].Next; {
-		case err == nil && alert.Needed(next, s.name) != alert.Settle:
-			s.desk.changed(next.GetId())
-		case err == nil:
+		next := changes[i].Next
+		switch {
+		case err == nil && alert.Needed(next, s.name) == alert.Settle:
 			begun = append(begun, next)
-		case !errors.Is(err, bus.ErrConflict) && ctx.Err() == nil:
+		case err != nil && !errors.Is(err, bus.ErrConflict):
+			open = true
 			s.Metrics.Failed("notifier", "alert-step")
-			s.Log.Warn("a delivery was not stored, so it is not tried yet", "alert", changes[i].Next.GetId(), "error", err)
+			s.Log.Warn("a delivery was not stored, so it is not tried yet", "alert", next.GetId(), "error", err)
 		}
+		s.desk.changed(next.GetId())
 	}
-	for _, a := range begun {
-		s.desk.changed(a.GetId())
+	if open || ctx.Err() != nil || time.Now().After(late) {
+		s.record(ctx, idsOf(begun), func(a *curfewv1.Alert) *curfewv1.Alert {
+			return alert.Unsent(a, s.name, post, "it was not stored in time that it is handed over", true, now)
+		})
+		return nil, by
 	}
-	return begun
+	return begun, by
 }
 
 // begins is an alert that is about to be handed over, or kept back after all, for what came meanwhile; nil = neither.
@@ -280,13 +345,6 @@ func (s *sender) begins(a *curfewv1.Alert, post string, now time.Time) *curfewv1
 		}
 	}
 	return alert.Begin(a, s.name, post, now)
-}
-
-// forget drops an item that the book does not have: its newest step brings it again, if it is to come.
-func (s *sender) forget(id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.items, id)
 }
 
 func (s *sender) fly(post string, is bool) {

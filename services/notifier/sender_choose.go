@@ -26,6 +26,9 @@ func (p *pace) take(now time.Time) time.Duration {
 	if full.Before(now) {
 		full = now
 	}
+	if most := now.Add(time.Duration(p.burst) * p.every); full.After(most) { // the clock was set back
+		full, p.full = most, most
+	}
 	if wait := full.Add(p.every).Sub(now) - time.Duration(p.burst)*p.every; wait > 0 {
 		return wait
 	}
@@ -36,6 +39,9 @@ func (p *pace) take(now time.Time) time.Duration {
 // spend leaves one token.
 func (p *pace) spend(now time.Time) { p.full = now.Add(time.Duration(p.burst-1) * p.every) }
 
+// giveBack puts a token back that was not used.
+func (p *pace) giveBack() { p.full = p.full.Add(-p.every) }
+
 // choose takes what is to be shown next in one message, once the receiver takes one more: the most severe first, then the
 // oldest. Without any it returns how long to wait.
 func (s *sender) choose() (ids []string, summary bool, wait time.Duration) {
@@ -43,15 +49,16 @@ func (s *sender) choose() (ids []string, summary bool, wait time.Duration) {
 	defer s.mu.Unlock()
 	now := s.Clock.Now()
 	wait = nap
-	if now.Before(s.paused) {
-		return nil, false, s.paused.Sub(now)
+	if left := s.paused.Sub(now); left > 0 && left <= longestAsked {
+		return nil, false, min(left, nap)
 	}
 	var ready []item
 	for _, it := range s.items {
+		left := max(it.notBefore.Sub(now), s.rests[it.id].until.Sub(now))
 		switch {
 		case it.need != alert.Post:
-		case now.Before(it.notBefore):
-			wait = min(wait, it.notBefore.Sub(now))
+		case left > 0 && left <= longestAsked:
+			wait = min(wait, left)
 		default:
 			ready = append(ready, it)
 		}
@@ -71,6 +78,9 @@ func (s *sender) choose() (ids []string, summary bool, wait time.Duration) {
 	}
 	_, single := s.receiver.(Single)
 	most := maxTogether
+	if s.fails > 0 {
+		ready = s.another(ready)
+	}
 	switch first := ready[0]; {
 	case single, s.fails > 0, s.alone[first.id]:
 		most = 1 // one is enough to see whether it takes anything, or that one
@@ -89,6 +99,22 @@ func (s *sender) choose() (ids []string, summary bool, wait time.Duration) {
 	return ids, summary, 0
 }
 
+// probes is how many alerts a receiver that takes nothing is tried with in turn: it may be that it does not take one of them.
+const probes = 8
+
+// another is what is ready with an alert in front that the receiver has not refused since it took any.
+func (s *sender) another(ready []item) []item {
+	if len(s.probed) >= min(probes, len(ready)) {
+		clear(s.probed)
+	}
+	for i, it := range ready {
+		if !s.probed[it.id] {
+			return ready[i:]
+		}
+	}
+	return ready
+}
+
 // token takes a token of the receiver's pace, or returns how long to wait for one. What is urgent has one of its own.
 func (s *sender) token(now time.Time, urgent bool) time.Duration {
 	if !urgent {
@@ -99,40 +125,4 @@ func (s *sender) token(now time.Time, urgent bool) time.Duration {
 		wait = min(wait, s.posts.take(now))
 	}
 	return wait
-}
-
-// unsettled is the items of one post of which nobody knows whether it arrived, once it is time to look.
-func (s *sender) unsettled() []item {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.Clock.Now()
-	var group []item
-	for _, it := range s.items {
-		_, landed := s.landed[it.post]
-		switch {
-		case it.need != alert.Settle, s.flying[it.post]:
-		case len(group) > 0 && it.post != group[0].post:
-		case landed || !now.Before(s.lookAt(it)):
-			group = append(group, it)
-		}
-	}
-	slices.SortFunc(group, func(a, b item) int {
-		return cmp.Or(-cmp.Compare(a.severity, b.severity), a.opened.Compare(b.opened), cmp.Compare(a.id, b.id))
-	})
-	return group
-}
-
-// lookAt is when it is time to look what became of a delivery.
-func (s *sender) lookAt(it item) time.Time {
-	at := it.tried.Add(settleAfter)
-	if it.notBefore.After(it.tried) {
-		at = it.notBefore // its own notifier said when
-	}
-	if missed, once := s.missed[it.post]; once && missed.Add(lookAgain).After(at) {
-		at = missed.Add(lookAgain)
-	}
-	if s.paused.After(at) && s.fails > 0 {
-		at = s.paused
-	}
-	return at
 }

@@ -14,19 +14,33 @@ import (
 
 // land stores that the receiver took a post.
 func (s *sender) land(ctx context.Context, post, ref string, ids []string, summary bool) {
+	s.landWith(ctx, post, ref, ids, ids, summary)
+}
+
+// landWith stores that the receiver took a post, of alerts that stand in one message with others.
+func (s *sender) landWith(ctx context.Context, post, ref string, ids, together []string, summary bool) {
+	now := s.Clock.Now()
 	s.mu.Lock()
-	s.landed[post], s.fails, s.failing, s.trouble = ref, 0, time.Time{}, ""
-	delete(s.missed, post)
+	s.landed[post], s.fails, s.trouble = ref, 0, ""
 	for _, id := range ids {
 		delete(s.alone, id)
+		delete(s.probed, id)
+		delete(s.rests, id)
 	}
+	for id := range s.probed { // it takes others, so it is that one
+		r := s.rests[id]
+		r.until = now.Add(min(5*time.Second<<min(r.times, 6), 5*time.Minute))
+		r.times++
+		s.rests[id] = r
+	}
+	clear(s.probed)
 	s.mu.Unlock()
 	others := func(id string) []string {
 		if summary {
 			return nil
 		}
 		var list []string
-		for _, other := range ids {
+		for _, other := range together {
 			if other != id {
 				list = append(list, other)
 			}
@@ -38,6 +52,7 @@ func (s *sender) land(ctx context.Context, post, ref string, ids []string, summa
 	}) {
 		s.mu.Lock()
 		delete(s.landed, post)
+		delete(s.looks, post)
 		s.mu.Unlock()
 	}
 }
@@ -105,36 +120,35 @@ func (s *sender) rerouted(a *curfewv1.Alert) *curfewv1.Alert {
 	return a
 }
 
-// refused stores that a receiver did not take a post, or that nobody knows, and leaves it alone for a while.
-func (s *sender) refused(ctx context.Context, post string, ids []string, err error) {
+// refused stores that a receiver did not take a post, or that nobody knows, and leaves it alone for a while: until is what it
+// is left alone with, posts or edits.
+func (s *sender) refused(ctx context.Context, post string, ids []string, until *time.Time, err error) {
 	r, now := delivery.AsRefused(err), s.Clock.Now()
 	s.mu.Lock()
-	pause := min(time.Second<<min(s.fails, 5), longestPause)
+	pause, outcome := min(time.Second<<min(s.fails, 5), longestPause), "refused"
 	switch {
-	case r != nil && r.After > 0:
-		pause = r.After
-		s.count("throttled", len(ids))
-	case r != nil && r.Unfit:
-		pause = 0
-		s.count("unfit", len(ids))
-	case r != nil:
-		s.count("refused", len(ids))
-	default:
-		s.count("ambiguous", len(ids))
+	case r == nil:
+		outcome = "ambiguous"
+	case r.After > 0:
+		pause, outcome = min(r.After, longestAsked), "throttled"
+	case r.Unfit:
+		pause, outcome = 0, "unfit"
 	}
-	if r == nil || !r.Unfit && r.After == 0 {
+	if outcome == "refused" || outcome == "ambiguous" {
 		s.fails++
 		s.trouble = err.Error()
-		if s.failing.IsZero() {
-			s.failing = now
+		for _, id := range ids {
+			s.probed[id] = true
 		}
 	}
-	s.paused = now.Add(pause)
-	notBefore := s.paused
-	if r == nil {
-		notBefore = now.Add(lookAfter)
+	if paused := now.Add(pause); paused.After(*until) || until.Sub(now) > longestAsked {
+		*until = paused
 	}
-	if r != nil && r.Unfit {
+	notBefore := now.Add(pause)
+	switch {
+	case r == nil:
+		notBefore = now.Add(looksAfter()[0])
+	case r.Unfit:
 		for _, id := range ids {
 			if s.alone[id] {
 				notBefore = now.Add(5 * time.Minute) // by itself it is too much as well
@@ -143,6 +157,7 @@ func (s *sender) refused(ctx context.Context, post string, ids []string, err err
 		}
 	}
 	s.mu.Unlock()
+	s.count(outcome, len(ids))
 	s.Log.Warn("a receiver did not take alerts, which come again", "receiver", s.name, "alerts", len(ids), "arrived", unknownOr(r), "after", pause, "error", err)
 	s.record(ctx, ids, func(a *curfewv1.Alert) *curfewv1.Alert {
 		return alert.Unsent(a, s.name, post, err.Error(), r != nil, notBefore)

@@ -16,29 +16,32 @@ import (
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
+// replyTime is how much longer than the edit in front of it a reply may take: less than the last look for it.
+const replyTime = 4 * time.Second
+
 // telling brings what a receiver shows up to date, until ctx ends, whose error it returns: at once what people did, and
 // seldom that more of the same came, for messages are edited at a slower pace than posted.
 func (s *sender) telling(ctx context.Context) error {
 	for ctx.Err() == nil {
-		ref, ids, wait := s.stale()
+		ref, ids, urgent, wait := s.stale()
 		if len(ids) == 0 {
 			s.sleep(ctx, wait, s.stir)
 			continue
 		}
-		s.tell(ctx, ref, ids)
+		s.tell(ctx, ref, ids, urgent)
 	}
 	return ctx.Err()
 }
 
-// stale takes the message that is to be brought up to date next, with those of its alerts that changed, once the receiver
-// takes one more edit. Without any it returns how long to wait.
-func (s *sender) stale() (ref string, ids []string, wait time.Duration) {
+// stale takes the message that is to be brought up to date next, with those of its alerts that changed, and whether people
+// did something, once the receiver takes one more edit. Without any it returns how long to wait.
+func (s *sender) stale() (ref string, ids []string, urgent bool, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.Clock.Now()
 	wait = nap
-	if now.Before(s.paused) {
-		return "", nil, min(wait, s.paused.Sub(now))
+	if left := s.stirred.Sub(now); left > 0 && left <= longestAsked {
+		return "", nil, false, min(wait, left)
 	}
 	var ready []item
 	for _, it := range s.items {
@@ -46,26 +49,26 @@ func (s *sender) stale() (ref string, ids []string, wait time.Duration) {
 		switch it.need {
 		case alert.Tell:
 		case alert.Count:
-			if quiet := it.sent.Add(debounce); quiet.After(at) {
+			if quiet := earliest(it.sent, now).Add(debounce); quiet.After(at) {
 				at = quiet
 			}
 		default:
 			continue
 		}
-		if now.Before(at) {
-			wait = min(wait, at.Sub(now))
+		if left := at.Sub(now); left > 0 && left <= longestAsked {
+			wait = min(wait, left)
 			continue
 		}
 		ready = append(ready, it)
 	}
 	if len(ready) == 0 {
-		return "", nil, wait
+		return "", nil, false, wait
 	}
 	first := slices.MinFunc(ready, func(a, b item) int {
 		return cmp.Or(cmp.Compare(a.need, b.need), -cmp.Compare(a.severity, b.severity), a.sent.Compare(b.sent), cmp.Compare(a.id, b.id))
 	})
 	if wait := s.edits.take(now); wait > 0 {
-		return "", nil, wait
+		return "", nil, false, wait
 	}
 	for _, it := range ready {
 		if it.id == first.id || first.ref != "" && it.ref == first.ref {
@@ -73,23 +76,26 @@ func (s *sender) stale() (ref string, ids []string, wait time.Duration) {
 		}
 	}
 	slices.Sort(ids)
-	return first.ref, ids[:min(len(ids), maxTogether)], 0
+	return first.ref, ids[:min(len(ids), maxTogether)], first.need == alert.Tell, 0
 }
 
 // tell brings one message up to date: it shows the alerts as they stand, and says behind it what happened.
-func (s *sender) tell(ctx context.Context, ref string, ids []string) {
+func (s *sender) tell(ctx context.Context, ref string, ids []string, urgent bool) {
 	before := map[string]*curfewv1.Shown{}
 	for _, id := range ids {
 		if entry, known := s.book.Get(id); known {
 			before[id] = alert.Delivery(entry.Value, s.name).GetHas()
 		}
 	}
+	if s.await(ctx, urgent); ctx.Err() != nil { // before it is stored that it is told: what is must be told soon
+		return
+	}
 	post := rand.Text()
 	s.fly(post, true)
 	defer s.fly(post, false)
-	alerts := s.begin(ctx, ids, post)
+	alerts, by := s.begin(ctx, ids, post)
 	if len(alerts) == 0 {
-		s.sleep(ctx, 50*time.Millisecond, nil)
+		s.sleep(ctx, 10*time.Millisecond, nil)
 		return
 	}
 	ids = idsOf(alerts)
@@ -100,17 +106,15 @@ func (s *sender) tell(ctx context.Context, ref string, ids []string) {
 	switch {
 	case ref != "" && (edits || replies):
 		if edits {
-			err = s.edit(ctx, editor, ref, alerts)
+			err = s.edit(ctx, by, editor, ref, alerts)
 		}
 		if err == nil && replies && len(lines) > 0 {
-			s.await(ctx)
-			err = s.try(ctx, func(ctx context.Context) error {
+			err = s.tryBy(ctx, by.Add(replyTime), func(ctx context.Context) error {
 				return replier.Reply(ctx, &curfewv1.Reply{Id: post, Ref: ref, Lines: lines, Loud: loud})
 			})
 		}
 	case len(lines) > 0: // where neither can be done what happened is a message of its own
-		s.await(ctx)
-		err = s.try(ctx, func(ctx context.Context) error {
+		err = s.tryBy(ctx, by, func(ctx context.Context) error {
 			_, err := s.receiver.Post(ctx, &curfewv1.Post{Id: post, Alerts: alerts, Receiver: s.name})
 			return err
 		})
@@ -121,7 +125,7 @@ func (s *sender) tell(ctx context.Context, ref string, ids []string) {
 		err = nil // it was deleted there, say
 	}
 	if err != nil {
-		s.refused(ctx, post, ids, err)
+		s.refused(ctx, post, ids, &s.stirred, err)
 		return
 	}
 	s.land(ctx, post, ref, ids, false)
@@ -129,7 +133,7 @@ func (s *sender) tell(ctx context.Context, ref string, ids []string) {
 }
 
 // edit makes a message show its alerts as they stand, those too that did not change.
-func (s *sender) edit(ctx context.Context, editor Editor, ref string, changed []*curfewv1.Alert) error {
+func (s *sender) edit(ctx context.Context, by time.Time, editor Editor, ref string, changed []*curfewv1.Alert) error {
 	d := alert.Delivery(changed[0], s.name)
 	if d.GetSummarised() {
 		return nil // it names counts of that moment
@@ -151,7 +155,7 @@ func (s *sender) edit(ctx context.Context, editor Editor, ref string, changed []
 	slices.SortFunc(show, func(a, b *curfewv1.Alert) int {
 		return cmp.Or(-cmp.Compare(a.GetSeverity(), b.GetSeverity()), a.GetOpened().AsTime().Compare(b.GetOpened().AsTime()), cmp.Compare(a.GetId(), b.GetId()))
 	})
-	err := s.try(ctx, func(ctx context.Context) error {
+	err := s.tryBy(ctx, by, func(ctx context.Context) error {
 		return editor.Edit(ctx, ref, &curfewv1.Post{Id: alert.Delivery(changed[0], s.name).GetPost(), Alerts: show, Receiver: s.name})
 	})
 	if err != nil && delivery.AsRefused(err) == nil {
@@ -160,11 +164,11 @@ func (s *sender) edit(ctx context.Context, editor Editor, ref string, changed []
 	return err
 }
 
-// await waits until the receiver takes one more message. It does not wait for what is urgent: what people do is.
-func (s *sender) await(ctx context.Context) {
+// await waits until the receiver takes one more message.
+func (s *sender) await(ctx context.Context, urgent bool) {
 	for ctx.Err() == nil {
 		s.mu.Lock()
-		wait := s.token(s.Clock.Now(), true)
+		wait := s.token(s.Clock.Now(), urgent)
 		s.mu.Unlock()
 		if wait <= 0 {
 			return

@@ -10,7 +10,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -76,20 +75,6 @@ func (s *silences) all() []*curfewv1.Silence {
 	return list
 }
 
-// announce tells people which silences began, are proposed or ended, each once. What it could not tell it tells the next
-// time.
-func (d *desk) announce(ctx context.Context, now time.Time) {
-	for _, s := range d.silences.all() {
-		begun, ended := alert.InForce(s, now) || !alert.IsApproved(s) && !alert.HasEnded(s, now), alert.HasEnded(s, now) && alert.IsApproved(s)
-		switch {
-		case begun && !s.GetBeginTold():
-			d.tellSilence(ctx, s, began(s), func(s *curfewv1.Silence) { s.BeginTold = true })
-		case ended && s.GetBeginTold() && !s.GetEndTold():
-			d.tellSilence(ctx, s, d.over(s), func(s *curfewv1.Silence) { s.EndTold = true })
-		}
-	}
-}
-
 func began(s *curfewv1.Silence) string {
 	what := covers(s.GetMatch())
 	if !alert.IsApproved(s) {
@@ -101,8 +86,16 @@ func began(s *curfewv1.Silence) string {
 }
 
 // over is what is told of a silence that ended: how much it kept back, and how much of that is open.
-func (d *desk) over(s *curfewv1.Silence) string {
-	held, open := 0, 0
+func over(s *curfewv1.Silence, held, open int) string {
+	how := "It is over"
+	if s.GetEnded() != nil {
+		how = s.GetEnder() + " ended it"
+	}
+	return fmt.Sprintf("Alerts are no longer kept quiet: %s. %s. %d alerts were kept back to the end, and the %d that are open come now.", covers(s.GetMatch()), how, held, open)
+}
+
+// keptBack is how many alerts a silence keeps back, and how many of them are open.
+func (d *desk) keptBack(s *curfewv1.Silence) (held, open int) {
 	d.book.Each(func(e alert.Entry) bool {
 		by := slices.ContainsFunc(e.Value.GetDeliveries(), func(x *curfewv1.AlertDelivery) bool { return x.GetHold().GetBy() == s.GetId() })
 		if by {
@@ -113,11 +106,7 @@ func (d *desk) over(s *curfewv1.Silence) string {
 		}
 		return true
 	})
-	how := "It is over"
-	if s.GetEnded() != nil {
-		how = s.GetEnder() + " ended it"
-	}
-	return fmt.Sprintf("Alerts are no longer kept quiet: %s. %s. %d alerts were kept back to the end, and the %d that are open come now.", covers(s.GetMatch()), how, held, open)
+	return held, open
 }
 
 // covers is what a silence is about.
@@ -137,20 +126,6 @@ func covers(m *curfewv1.SilenceMatch) string {
 		return "nothing"
 	}
 	return text[2:]
-}
-
-// tellSilence tells everybody of a silence, and notes that.
-func (d *desk) tellSilence(ctx context.Context, s *curfewv1.Silence, text string, told func(*curfewv1.Silence)) {
-	notice := &curfewv1.Notice{
-		Id: fmt.Sprintf("silence-%s-%t", s.GetId(), s.GetBeginTold()), Tenant: d.Tenant, Kind: curfewv1.NoticeKind_NOTICE_KIND_SILENCE, Text: text, Silence: s,
-	}
-	if !d.notify(ctx, notice) {
-		return
-	}
-	err := d.noteSilence(ctx, s.GetId(), told)
-	if err != nil && ctx.Err() == nil {
-		d.Log.Warn("that people were told of a silence was not stored; they are told again", "silence", s.GetId(), "error", err)
-	}
 }
 
 // noteSilence changes a silence as it stands now.
@@ -173,23 +148,4 @@ func (d *desk) noteSilence(ctx context.Context, id string, change func(*curfewv1
 			return err
 		}
 	}
-}
-
-// notify hands a notice to every receiver that tells people things, and returns whether one took it at least.
-func (d *desk) notify(ctx context.Context, notice *curfewv1.Notice) (taken bool) {
-	for _, name := range d.receivers {
-		n, can := d.Receivers[name].(Noticer)
-		if !can {
-			continue
-		}
-		err := d.senders[name].try(ctx, func(ctx context.Context) error { return n.Notice(ctx, notice) })
-		if err != nil {
-			d.Metrics.Noticed(name, kindOf(notice), "failed")
-			d.Log.Warn("a receiver did not take a notice", "receiver", name, "kind", kindOf(notice), "error", err)
-			continue
-		}
-		d.Metrics.Noticed(name, kindOf(notice), "sent")
-		taken = true
-	}
-	return taken
 }

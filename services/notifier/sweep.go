@@ -10,6 +10,8 @@ import (
 	"maps"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/curfewhq/curfew/internal/alert"
 	"github.com/curfewhq/curfew/internal/bus"
 	"github.com/curfewhq/curfew/internal/grant"
@@ -23,29 +25,17 @@ const (
 	lookEvery = 5 * time.Second
 )
 
-// sweep brings to alerts what the clock brings, and watches Curfew itself: one notifier at a time, until ctx ends, whose
-// error it returns.
+// sweep brings to alerts what the clock brings, watches Curfew itself and tells people of silences: one notifier at a time,
+// until ctx ends, whose error it returns.
 func (d *desk) sweep(ctx context.Context) error {
+	began := d.Clock.Now()
 	lease := bus.Lease{Name: "alerts " + d.Tenant, Holder: d.Holder, Length: sweepLease}
 	d.Bus.Keep(ctx, lease, sweepLease, func(ctx context.Context) (bool, error) {
-		looked := time.Time{}
-		w := newWatch(d)
-		for {
-			now, kicked := d.Clock.Now(), false
-			alarm := d.Clock.After(nap)
-			if now.Sub(looked) >= lookEvery || now.Before(looked) {
-				looked, kicked = now, true
-			}
-			d.round(ctx, now, kicked)
-			w.look(ctx, now)
-			select {
-			case <-ctx.Done():
-				return true, ctx.Err()
-			case <-d.kick:
-				looked = time.Time{}
-			case <-alarm:
-			}
-		}
+		c := newCrier(d)
+		group, ctx := errgroup.WithContext(ctx)
+		group.Go(func() error { return c.run(ctx) })
+		group.Go(func() error { return d.rounds(ctx, c, newWatch(d, began)) })
+		return true, group.Wait()
 	}, func(err error, _ time.Duration) {
 		if !errors.Is(err, context.Canceled) {
 			d.Metrics.Failed("notifier", "sweep")
@@ -55,11 +45,36 @@ func (d *desk) sweep(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// rounds does what is due, round after round, until ctx ends, whose error it returns.
+func (d *desk) rounds(ctx context.Context, c *crier, w *watch) error {
+	looked, f := time.Time{}, &follower{desk: d, waits: map[string]retry{}}
+	for {
+		now, kicked := d.Clock.Now(), false
+		alarm := d.Clock.After(nap)
+		if now.Sub(looked) >= lookEvery || now.Before(looked) {
+			looked, kicked = now, true
+		}
+		c.count(now) // before what a silence kept back goes out
+		d.round(ctx, now, kicked)
+		if kicked {
+			f.look(ctx, now)
+		}
+		w.look(ctx, now)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-d.kick:
+			looked = time.Time{}
+		case <-alarm:
+		}
+		poke(c.wake)
+	}
+}
+
 // round does once all that is due.
 func (d *desk) round(ctx context.Context, now time.Time, held bool) {
 	d.mu.Lock()
-	var escalate, route, ask []string
-	revoked := map[string][]string{}
+	var escalate, route []string
 	for id, at := range d.escalate {
 		if !now.Before(at) {
 			escalate = append(escalate, id)
@@ -69,16 +84,9 @@ func (d *desk) round(ctx context.Context, now time.Time, held bool) {
 		for id := range d.unrouted {
 			route = append(route, id)
 		}
-		maps.Copy(revoked, d.revoked)
-	}
-	for id := range d.questions {
-		ask = append(ask, id)
 	}
 	d.mu.Unlock()
-	for _, id := range escalate {
-		d.step(ctx, id, "nobody took it on in time", func(a *curfewv1.Alert) *curfewv1.Alert { return d.escalated(a, now) })
-	}
-	for _, id := range route {
+	for _, id := range route { // first, for what is kept back is not escalated
 		d.step(ctx, id, "what keeps it back changed", func(a *curfewv1.Alert) *curfewv1.Alert {
 			if next := d.route(a, now, false); next != a {
 				return next
@@ -86,13 +94,9 @@ func (d *desk) round(ctx context.Context, now time.Time, held bool) {
 			return nil
 		})
 	}
-	for _, id := range ask {
-		d.ask(ctx, id)
+	for _, id := range escalate {
+		d.step(ctx, id, "nobody took it on in time", func(a *curfewv1.Alert) *curfewv1.Alert { return d.escalated(a, now) })
 	}
-	for id, grants := range revoked {
-		d.follow(ctx, id, grants)
-	}
-	d.announce(ctx, now)
 }
 
 // step stores what f makes of an alert, unless that is nil. What could not be stored comes again.
@@ -114,54 +118,81 @@ func (d *desk) step(ctx context.Context, id, detail string, f func(*curfewv1.Ale
 	d.changed(id)
 }
 
-// escalated is an alert that nobody took on in time, where others are called now.
+// escalated is an alert that nobody took on in time, where others are called now; nil where they are not: people who are kept
+// from it cannot take it on.
 func (d *desk) escalated(a *curfewv1.Alert, now time.Time) *curfewv1.Alert {
-	list := d.escalations(a)
-	n := int(a.GetEscalations())
-	if a.GetEscalateAt() == nil || now.Before(a.GetEscalateAt().AsTime()) || n >= len(list) {
-		return nil
-	}
-	var next time.Time
-	if n+1 < len(list) {
-		next = a.GetOpened().AsTime().Add(list[n+1].After)
-	}
-	a = alert.Escalate(a, fmt.Sprintf("Nobody took it on for %s.", list[n].After), now, next)
-	if a == nil {
-		return nil
-	}
-	return d.route(a, now, false)
-}
-
-// ask asks the person an alert is about whether it was them.
-func (d *desk) ask(ctx context.Context, id string) {
-	entry, known := d.book.Get(id)
-	if !known || entry.Value.GetQuestion() == nil {
-		d.mu.Lock()
-		delete(d.questions, id)
-		d.mu.Unlock()
-		return
-	}
-	a := entry.Value
-	q := a.GetQuestion()
-	notice := &curfewv1.Notice{
-		Id: fmt.Sprintf("question-%s-%d", id, q.GetTime().AsTime().UnixNano()), Tenant: d.Tenant, Kind: curfewv1.NoticeKind_NOTICE_KIND_QUESTION,
-		To: []string{q.GetPerson()}, Alert: a, Contacts: d.reach.of(q.GetPerson()),
-		Text: fmt.Sprintf("%s asks: was this you? %s", q.GetAuthor(), a.GetFinding().GetTitle()),
-	}
-	if d.notify(ctx, notice) {
-		d.step(ctx, id, "the question was handed over", alert.Asked)
-	}
-}
-
-// follow says in an alert what became of grants that were ended from it.
-func (d *desk) follow(ctx context.Context, id string, grants []string) {
-	for _, grantID := range grants {
-		entry, err := d.grants.Load(ctx, grantID)
-		if err != nil || !grant.IsOver(entry.Value) {
-			continue // it comes again
+	routed := d.timed(d.route(a, now, false), now)
+	list, n := d.escalations(routed), int(routed.GetEscalations())
+	if routed.GetEscalateAt() == nil || now.Before(routed.GetEscalateAt().AsTime()) || n >= len(list) {
+		if routed != a {
+			return routed
 		}
-		d.step(ctx, id, "grant "+grantID+" is over", func(a *curfewv1.Alert) *curfewv1.Alert {
-			return alert.Gone(a, grantID, ended(entry.Value), d.Clock.Now())
-		})
+		return nil
 	}
+	next := alert.Escalate(routed, fmt.Sprintf("Nobody took it on for %s.", list[n].After), now, time.Time{})
+	if next == nil {
+		return nil
+	}
+	return d.timed(d.route(next, now, false), now)
+}
+
+const (
+	// firstFollow and longestFollow bound how long a grant is left alone that was ended from an alert and is not over, and
+	// followFor for how long it is looked after.
+	firstFollow, longestFollow = 5 * time.Second, 5 * time.Minute
+	followFor                  = 7 * 24 * time.Hour
+)
+
+// follower says in alerts what became of grants that were ended from there.
+type follower struct {
+	*desk
+	waits map[string]retry // by alert and grant
+}
+
+// retry is when something is tried again.
+type retry struct {
+	since, at time.Time
+	tries     int
+}
+
+// look looks what became of them, as long as their alerts are live.
+func (f *follower) look(ctx context.Context, now time.Time) {
+	f.mu.Lock()
+	revoked := maps.Clone(f.revoked)
+	f.mu.Unlock()
+	waits := map[string]retry{}
+	for id, grants := range revoked {
+		for _, grantID := range grants {
+			w, known := f.waits[id+" "+grantID]
+			if !known {
+				w.since = now
+			}
+			if !now.Before(w.at) {
+				if f.follow(ctx, id, grantID, w.since, now) {
+					continue
+				}
+				w.at = now.Add(min(firstFollow<<min(w.tries, 10), longestFollow))
+				w.tries++
+			}
+			waits[id+" "+grantID] = w
+		}
+	}
+	f.waits = waits
+}
+
+// follow says in an alert what became of a grant that was ended from it, or that nobody knows after so long, and returns
+// whether it did.
+func (f *follower) follow(ctx context.Context, id, grantID string, since, now time.Time) (said bool) {
+	entry, err := f.grants.Load(ctx, grantID)
+	text := ""
+	switch {
+	case err == nil && grant.IsOver(entry.Value):
+		text = ended(entry.Value)
+	case now.Sub(since) >= followFor:
+		text = fmt.Sprintf("Grant %s has not ended for a week, and is not looked after from here any more: curfew grant show %s", grantID, grantID)
+	default:
+		return false
+	}
+	f.step(ctx, id, "grant "+grantID+" was followed", func(a *curfewv1.Alert) *curfewv1.Alert { return alert.Gone(a, grantID, text, now) })
+	return true
 }

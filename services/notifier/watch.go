@@ -47,12 +47,15 @@ const (
 // watch is one notifier's look at Curfew itself.
 type watch struct {
 	*desk
+	began          time.Time // this notifier did
 	looked, beaten time.Time
 	client         *http.Client
+	stuck          map[string]time.Time // by receiver: since when something is refused there and nothing taken
+	lasting        map[string]time.Time // by detection and entity: since when it is ill, as was reported
 }
 
-func newWatch(d *desk) *watch {
-	return &watch{desk: d, client: &http.Client{
+func newWatch(d *desk, began time.Time) *watch {
+	return &watch{desk: d, began: began, stuck: map[string]time.Time{}, lasting: map[string]time.Time{}, client: &http.Client{
 		Timeout: deliverTime, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
@@ -79,11 +82,15 @@ func (w *watch) look(ctx context.Context, now time.Time) {
 		}
 		return
 	}
-	for _, name := range w.receivers {
-		if i, is := w.senders[name].isRefusing(now); is {
-			ills = append(ills, i)
+	ills = append(ills, w.refusing(now)...)
+	lasting := map[string]time.Time{}
+	for n, i := range ills { // what waits changes, and is the same trouble
+		if since, is := w.lasting[i.detection+" "+i.entity]; is {
+			ills[n].since = since
 		}
+		lasting[i.detection+" "+i.entity] = ills[n].since
 	}
+	w.lasting = lasting
 	for _, i := range ills {
 		if err := w.report(ctx, i); err != nil && ctx.Err() == nil {
 			w.Log.Warn("what Curfew found of itself was not stored, and is found again", "detection", i.detection, "error", err)
@@ -102,11 +109,13 @@ func (w *watch) lanes(ctx context.Context, now time.Time) ([]ill, error) {
 		return nil, err
 	}
 	var ills []ill
+	heard := map[string]bool{}
 	for subject := range subjects {
 		_, source, feed, ok := bus.SplitLane(subject)
 		if !ok || source == ownSource {
 			continue
 		}
+		heard[source] = true
 		newest, err := w.Bus.Last(ctx, subject)
 		if errors.Is(err, bus.ErrNotFound) {
 			continue
@@ -114,29 +123,48 @@ func (w *watch) lanes(ctx context.Context, now time.Time) ([]ill, error) {
 		if err != nil {
 			return nil, err
 		}
-		if quiet := now.Sub(newest.Time); quiet > w.SilentAfter && w.isConfigured(source) {
-			ills = append(ills, ill{
-				detection: sourceSilent, entity: "source:" + source, since: newest.Time,
-				title:  fmt.Sprintf("Curfew has not heard from %s (%s) since %s", source, feed, moment(newest.Time)),
-				reason: fmt.Sprintf("Nothing came of this feed for %s, not even that nothing happened: what people do there is not seen.", quiet.Truncate(time.Minute)),
-				next:   []string{"See what is wrong: curfew doctor", "Look at the collector's log, and whether its access at " + source + " still stands."},
-			})
+		if now.Sub(newest.Time) > w.SilentAfter && w.isConfigured(source) && isPolled(newest) {
+			ills = append(ills, silent(source, feed, newest.Time, now))
 		}
-		waiting, err := w.waits(ctx, source, feed, newest, now)
+		first, err := w.waits(ctx, source, feed, newest, now)
 		if err != nil {
 			return nil, err
 		}
-		if waiting {
+		if !first.IsZero() {
 			ills = append(ills, ill{
-				detection: backlog, entity: "feed:" + source + "/" + feed, since: newest.Time,
+				detection: backlog, entity: "feed:" + source + "/" + feed, since: first,
 				title:  fmt.Sprintf("Events of %s (%s) wait for their decisions", source, feed),
-				reason: fmt.Sprintf("The newest was stored at %s and is not judged: no alert can come of it until it is.", moment(newest.Time)),
+				reason: fmt.Sprintf("What was stored at %s and later is not judged: no alert can come of it until it is.", moment(first)),
 				next:   []string{"See whether an evaluator runs and has its policy: /readyz of each, and its log.", "Add evaluators if they are busy."},
 			})
 		}
 	}
+	for _, source := range w.Sources {
+		if !heard[source] && now.Sub(w.began) > w.SilentAfter {
+			ills = append(ills, silent(source, "no feed at all", w.began, now))
+		}
+	}
 	slices.SortFunc(ills, func(a, b ill) int { return strings.Compare(a.detection+a.entity, b.detection+b.entity) })
 	return ills, nil
+}
+
+// isPolled is whether a feed is one that is read, by its newest batch: a read says where reading goes on. A feed of webhooks
+// alone says nothing where nothing happens, once one has come.
+func isPolled(newest bus.Message) bool {
+	batch := new(curfewv1.EventBatch)
+	if err := newest.Decode(batch); err != nil {
+		return true // better once too often
+	}
+	return batch.GetCursor() != "" || batch.GetCoverage() != nil || len(batch.GetDeliveries()) == 0
+}
+
+func silent(source, feed string, since, now time.Time) ill {
+	return ill{
+		detection: sourceSilent, entity: "source:" + source, since: since,
+		title:  fmt.Sprintf("Curfew has not heard from %s (%s) since %s", source, feed, moment(since)),
+		reason: fmt.Sprintf("Nothing came of this feed for %s, not even that nothing happened: what people do there is not seen.", now.Sub(since).Truncate(time.Minute)),
+		next:   []string{"See what is wrong: curfew doctor", "Look at the collector's log, and whether its access at " + source + " still stands."},
+	}
 }
 
 // isConfigured is whether a source is to be read: one that was taken out of the configuration says nothing any more.
@@ -144,38 +172,83 @@ func (w *watch) isConfigured(source string) bool {
 	return len(w.Sources) == 0 || slices.Contains(w.Sources, source)
 }
 
-// waits is whether the newest batch of a lane waits for its decisions for too long.
-func (w *watch) waits(ctx context.Context, source, feed string, newest bus.Message, now time.Time) (bool, error) {
-	if now.Sub(newest.Time) < backlogAfter {
-		return false, nil
-	}
-	last, err := w.Bus.Last(ctx, bus.DecisionSubject(w.Tenant, source, feed))
-	if errors.Is(err, bus.ErrNotFound) {
-		return true, nil
-	}
-	if err != nil {
-		return false, err
-	}
+// errFirst ends a reading of one message.
+var errFirst = errors.New("that is the first")
+
+// waits is when the first batch of a lane was stored that waits for its decisions, if that is too long ago; else the zero
+// time.
+func (w *watch) waits(ctx context.Context, source, feed string, newest bus.Message, now time.Time) (time.Time, error) {
 	batch := new(curfewv1.DecisionBatch)
-	if err := last.Decode(batch); err != nil {
-		return false, err
+	last, err := w.Bus.Last(ctx, bus.DecisionSubject(w.Tenant, source, feed))
+	if err == nil {
+		err = last.Decode(batch)
 	}
-	return batch.GetEventSequence() < newest.Sequence, nil
+	if err != nil && !errors.Is(err, bus.ErrNotFound) || batch.GetEventSequence() >= newest.Sequence {
+		return time.Time{}, err
+	}
+	var first time.Time
+	err = w.Bus.Read(ctx, bus.EventSubject(w.Tenant, source, feed), bus.From{After: batch.GetEventSequence()}, func(m bus.Message) error {
+		first = m.Time
+		return errFirst
+	})
+	switch {
+	case err != nil && !errors.Is(err, errFirst):
+		return time.Time{}, err
+	case now.Sub(first) < backlogAfter:
+		return time.Time{}, nil
+	}
+	return first, nil
 }
 
-// isRefusing is whether the receiver has taken nothing for too long, as far as this notifier knows.
-func (s *sender) isRefusing(now time.Time) (ill, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.failing.IsZero() || now.Sub(s.failing) < refusingAfter {
-		return ill{}, false
+// refusing is the receivers that refuse something and have taken nothing for too long. Every notifier hears of every
+// delivery, whoever tried it.
+func (w *watch) refusing(now time.Time) []ill {
+	type state struct {
+		refused, waiting int
+		sent             time.Time
+		trouble          string
 	}
-	return ill{
-		detection: receiverRefusing, entity: "receiver:" + s.name, since: s.failing,
-		title:  fmt.Sprintf("Alerts do not reach people at %s since %s", s.name, moment(s.failing)),
-		reason: fmt.Sprintf("It took nothing for %s; the newest reason: %s. Nothing is lost: %d alerts wait there.", now.Sub(s.failing).Truncate(time.Second), s.trouble, len(s.items)),
-		next:   []string{"Try it by itself: curfew alert test --receiver " + s.name, "See what waits: curfew alert list --undelivered"},
-	}, true
+	states := map[string]*state{}
+	for _, name := range w.receivers {
+		states[name] = &state{}
+	}
+	w.book.Each(func(e alert.Entry) bool {
+		for _, d := range e.Value.GetDeliveries() {
+			s := states[d.GetReceiver()]
+			if s == nil {
+				continue
+			}
+			if at := d.GetSent().AsTime(); d.GetSent() != nil && at.After(s.sent) {
+				s.sent = at
+			}
+			if need := alert.Needed(e.Value, d.GetReceiver()); need != alert.Post && need != alert.Settle {
+				continue
+			}
+			if s.waiting++; d.GetTries() > 0 {
+				s.refused++
+				s.trouble = d.GetTrouble()
+			}
+		}
+		return true
+	})
+	var ills []ill
+	for _, name := range w.receivers {
+		s, since := states[name], w.stuck[name]
+		switch {
+		case s.refused == 0:
+			delete(w.stuck, name)
+		case since.IsZero() || s.sent.After(since):
+			w.stuck[name] = now
+		case now.Sub(since) >= refusingAfter:
+			ills = append(ills, ill{
+				detection: receiverRefusing, entity: "receiver:" + name, since: since,
+				title:  fmt.Sprintf("Alerts do not reach people at %s since %s", name, moment(since)),
+				reason: fmt.Sprintf("It took nothing for %s; the newest reason: %s. Nothing is lost: %d alerts wait there.", now.Sub(since).Truncate(time.Second), s.trouble, s.waiting),
+				next:   []string{"Try it by itself: curfew alert test --receiver " + name, "See what waits: curfew alert list --undelivered"},
+			})
+		}
+	}
+	return ills
 }
 
 // report makes a finding of what is not well: one each hour that it lasts.

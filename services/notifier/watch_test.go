@@ -202,3 +202,83 @@ func TestAQuestionIsAskedOnce(t *testing.T) {
 		t.Errorf("got %v", p.notices)
 	}
 }
+
+// Events that nobody judges are found however new the newest is: feeds where nothing happens write each minute.
+func TestABacklogIsFoundBehindTheNewestDecision(t *testing.T) {
+	b, c := bustest.New(t), clocktest.New(time.Now())
+	w := &watch{desk: &desk{Options: Options{Bus: b, Tenant: "main", Clock: c}}}
+	first := read(t, b, "okta", 0)
+	second := read(t, b, "okta", first)
+	newest, err := b.Last(t.Context(), bus.EventSubject("main", "okta", "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored := newest.Time
+	c.Move(10 * time.Minute)
+	newest.Time = c.Now().Add(-50 * time.Second)
+	decided := uint64(0)
+	for _, judges := range []uint64{0, first, second} {
+		if judges > 0 {
+			judged(t, b, "okta", judges, decided)
+			last, err := b.Last(t.Context(), bus.DecisionSubject("main", "okta", "log"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			decided = last.Sequence
+		}
+		since, err := w.waits(t.Context(), "okta", "log", newest, c.Now())
+		if err != nil || since.IsZero() != (judges == second) || since.Equal(stored) != (judges == first) {
+			t.Errorf("judged up to %d of %d: waits since %v, %v", judges, second, since, err)
+		}
+	}
+	if since, err := w.waits(t.Context(), "okta", "log", newest, c.Now().Add(-10*time.Minute)); err != nil || !since.IsZero() {
+		t.Errorf("a moment old: waits since %v, %v", since, err)
+	}
+}
+
+// A feed of webhooks alone says nothing where nothing happens; a source that never made a feed is missed.
+func TestWhichSourcesAreSilent(t *testing.T) {
+	b, c := bustest.New(t), clocktest.New(time.Now())
+	for source, batch := range map[string]*curfewv1.EventBatch{
+		"polled": {Cursor: "c1"}, "hooked": {Deliveries: []*curfewv1.Delivery{{}}}, "both": {Cursor: "c1", Deliveries: []*curfewv1.Delivery{{}}}, "mute": {More: true},
+	} {
+		batch.Format, batch.Tenant, batch.Source, batch.Feed = 1, "main", source, "log"
+		if _, err := b.Append(t.Context(), bus.EventSubject("main", source, "log"), 0, batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := &desk{Options: Options{Bus: b, Tenant: "main", Clock: c, Sources: []string{"polled", "hooked", "both", "mute", "never"}}, routing: newRouting(config.Alerts{}, nil, nil)}
+	w := newWatch(d, c.Now())
+	for _, after := range []time.Duration{time.Minute, 2 * time.Hour} {
+		ills, err := w.lanes(t.Context(), c.Now().Add(after))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, i := range ills {
+			if i.detection == sourceSilent {
+				got = append(got, i.entity)
+			}
+		}
+		want := "source:both source:mute source:never source:polled"
+		if after == time.Minute {
+			want = ""
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("after %v: got %v, want %s", after, got, want)
+		}
+	}
+}
+
+// A receiver that asks for ever to be asked later takes nothing either; one that took something since is well.
+func TestWhichReceiversRefuse(t *testing.T) {
+	b, p, busy, c := bustest.New(t), newPlace(), newPlace(), clocktest.New(time.Now())
+	busy.fault = func(string) error { return &delivery.Refused{Reason: "too fast", After: 20 * time.Second} }
+	run(t, b, map[string]Receiver{"place": p, "busy": busy}, withClock(c))
+	defer moving(t, c)()
+	found(t, b, "f1", "ida")
+	p.until(t, "people hear of it elsewhere", func() bool { return strings.Contains(p.text(), "do not reach people at busy") })
+	if load(t, b, own(receiverRefusing, "receiver:place")) != nil {
+		t.Error("the other one refuses as well")
+	}
+}

@@ -375,7 +375,11 @@ type Alert struct {
 	// Casbin's obj of all findings of this episode; "" where they are of several, or none says.
 	Object string `protobuf:"bytes,26,opt,name=object,proto3" json:"object,omitempty"`
 	// Ids of the newest grants that people ended from here.
-	Revoked       []string `protobuf:"bytes,27,rep,name=revoked,proto3" json:"revoked,omitempty"`
+	Revoked []string `protobuf:"bytes,27,rep,name=revoked,proto3" json:"revoked,omitempty"`
+	// The first eight bytes of the SHA-256 of the ids of the newest findings, the newest last: one of them counts once.
+	Seen []uint64 `protobuf:"fixed64,28,rep,packed,name=seen,proto3" json:"seen,omitempty"`
+	// The severity by which it was routed last.
+	Routed        Severity `protobuf:"varint,29,opt,name=routed,proto3,enum=curfew.v1.Severity" json:"routed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -597,6 +601,20 @@ func (x *Alert) GetRevoked() []string {
 		return x.Revoked
 	}
 	return nil
+}
+
+func (x *Alert) GetSeen() []uint64 {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
+func (x *Alert) GetRouted() Severity {
+	if x != nil {
+		return x.Routed
+	}
+	return Severity_SEVERITY_UNSPECIFIED
 }
 
 // AlertNote is something that happened to an alert, as people are told of it.
@@ -1202,7 +1220,7 @@ type Silence struct {
 	Ended *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=ended,proto3" json:"ended,omitempty"`
 	// Who ended it: a subject.
 	Ender string `protobuf:"bytes,13,opt,name=ender,proto3" json:"ender,omitempty"`
-	// Whether people were told that it began, and that it ended.
+	// Whether people were told that it is in force, and that it ended.
 	BeginTold bool `protobuf:"varint,14,opt,name=begin_told,json=beginTold,proto3" json:"begin_told,omitempty"`
 	// See begin_told.
 	EndTold bool `protobuf:"varint,15,opt,name=end_told,json=endTold,proto3" json:"end_told,omitempty"`
@@ -1213,7 +1231,9 @@ type Silence struct {
 	// The receiver and the place there where it was asked for; "" where at none.
 	Receiver string `protobuf:"bytes,18,opt,name=receiver,proto3" json:"receiver,omitempty"`
 	// See receiver.
-	Ref           string `protobuf:"bytes,19,opt,name=ref,proto3" json:"ref,omitempty"`
+	Ref string `protobuf:"bytes,19,opt,name=ref,proto3" json:"ref,omitempty"`
+	// Whether people were told that somebody proposes it.
+	ProposalTold  bool `protobuf:"varint,20,opt,name=proposal_told,json=proposalTold,proto3" json:"proposal_told,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1379,6 +1399,13 @@ func (x *Silence) GetRef() string {
 		return x.Ref
 	}
 	return ""
+}
+
+func (x *Silence) GetProposalTold() bool {
+	if x != nil {
+		return x.ProposalTold
+	}
+	return false
 }
 
 // SilenceMatch is which alerts a silence covers: those that fit all that is set. One without anything set covers none.
@@ -1640,7 +1667,7 @@ var File_curfew_v1_alert_proto protoreflect.FileDescriptor
 
 const file_curfew_v1_alert_proto_rawDesc = "" +
 	"\n" +
-	"\x15curfew/v1/alert.proto\x12\tcurfew.v1\x1a\x18curfew/v1/approval.proto\x1a\x17curfew/v1/finding.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\a\n" +
+	"\x15curfew/v1/alert.proto\x12\tcurfew.v1\x1a\x18curfew/v1/approval.proto\x1a\x17curfew/v1/finding.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaf\b\n" +
 	"\x05Alert\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12,\n" +
@@ -1675,7 +1702,9 @@ const file_curfew_v1_alert_proto_rawDesc = "" +
 	"\bquestion\x18\x18 \x01(\v2\x13.curfew.v1.QuestionR\bquestion\x12\x1a\n" +
 	"\bcommands\x18\x19 \x03(\tR\bcommands\x12\x16\n" +
 	"\x06object\x18\x1a \x01(\tR\x06object\x12\x18\n" +
-	"\arevoked\x18\x1b \x03(\tR\arevoked\"\x93\x01\n" +
+	"\arevoked\x18\x1b \x03(\tR\arevoked\x12\x12\n" +
+	"\x04seen\x18\x1c \x03(\x06R\x04seen\x12+\n" +
+	"\x06routed\x18\x1d \x01(\x0e2\x13.curfew.v1.SeverityR\x06routed\"\x93\x01\n" +
 	"\tAlertNote\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
@@ -1724,7 +1753,7 @@ const file_curfew_v1_alert_proto_rawDesc = "" +
 	"\x06detail\x18\b \x01(\tR\x06detail\x12&\n" +
 	"\x05alert\x18\t \x01(\v2\x10.curfew.v1.AlertR\x05alert\x12\x16\n" +
 	"\x06author\x18\n" +
-	" \x01(\tR\x06authorJ\x04\b\x02\x10\x05J\x04\b\x06\x10\bR\balert_idR\x06tenantR\x05stateR\breceiverR\afinding\"\xf1\x04\n" +
+	" \x01(\tR\x06authorJ\x04\b\x02\x10\x05J\x04\b\x06\x10\bR\balert_idR\x06tenantR\x05stateR\breceiverR\afinding\"\x96\x05\n" +
 	"\aSilence\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x16\n" +
@@ -1746,7 +1775,8 @@ const file_curfew_v1_alert_proto_rawDesc = "" +
 	"\x03row\x18\x10 \x01(\tR\x03row\x12\x19\n" +
 	"\balert_id\x18\x11 \x01(\tR\aalertId\x12\x1a\n" +
 	"\breceiver\x18\x12 \x01(\tR\breceiver\x12\x10\n" +
-	"\x03ref\x18\x13 \x01(\tR\x03ref\"\xdf\x01\n" +
+	"\x03ref\x18\x13 \x01(\tR\x03ref\x12#\n" +
+	"\rproposal_told\x18\x14 \x01(\bR\fproposalTold\"\xdf\x01\n" +
 	"\fSilenceMatch\x12\x19\n" +
 	"\balert_id\x18\x01 \x01(\tR\aalertId\x12\x1c\n" +
 	"\tdetection\x18\x02 \x01(\tR\tdetection\x12\x16\n" +
@@ -1844,34 +1874,35 @@ var file_curfew_v1_alert_proto_depIdxs = []int32{
 	18, // 8: curfew.v1.Alert.resolved:type_name -> google.protobuf.Timestamp
 	18, // 9: curfew.v1.Alert.escalate_at:type_name -> google.protobuf.Timestamp
 	7,  // 10: curfew.v1.Alert.question:type_name -> curfew.v1.Question
-	18, // 11: curfew.v1.AlertNote.time:type_name -> google.protobuf.Timestamp
-	18, // 12: curfew.v1.Question.time:type_name -> google.protobuf.Timestamp
-	1,  // 13: curfew.v1.Question.answer:type_name -> curfew.v1.QuestionAnswer
-	18, // 14: curfew.v1.Question.answered:type_name -> google.protobuf.Timestamp
-	2,  // 15: curfew.v1.AlertDelivery.state:type_name -> curfew.v1.DeliveryState
-	10, // 16: curfew.v1.AlertDelivery.hold:type_name -> curfew.v1.Hold
-	9,  // 17: curfew.v1.AlertDelivery.has:type_name -> curfew.v1.Shown
-	9,  // 18: curfew.v1.AlertDelivery.sending:type_name -> curfew.v1.Shown
-	18, // 19: curfew.v1.AlertDelivery.tried:type_name -> google.protobuf.Timestamp
-	18, // 20: curfew.v1.AlertDelivery.sent:type_name -> google.protobuf.Timestamp
-	18, // 21: curfew.v1.AlertDelivery.not_before:type_name -> google.protobuf.Timestamp
-	3,  // 22: curfew.v1.Hold.kind:type_name -> curfew.v1.HoldKind
-	18, // 23: curfew.v1.Hold.until:type_name -> google.protobuf.Timestamp
-	18, // 24: curfew.v1.AlertStep.time:type_name -> google.protobuf.Timestamp
-	5,  // 25: curfew.v1.AlertStep.alert:type_name -> curfew.v1.Alert
-	4,  // 26: curfew.v1.Silence.kind:type_name -> curfew.v1.SilenceKind
-	13, // 27: curfew.v1.Silence.match:type_name -> curfew.v1.SilenceMatch
-	18, // 28: curfew.v1.Silence.from:type_name -> google.protobuf.Timestamp
-	18, // 29: curfew.v1.Silence.until:type_name -> google.protobuf.Timestamp
-	19, // 30: curfew.v1.Silence.approvals:type_name -> curfew.v1.Approval
-	18, // 31: curfew.v1.Silence.ended:type_name -> google.protobuf.Timestamp
-	17, // 32: curfew.v1.SilenceMatch.severity:type_name -> curfew.v1.Severity
-	5,  // 33: curfew.v1.Post.alerts:type_name -> curfew.v1.Alert
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	17, // 11: curfew.v1.Alert.routed:type_name -> curfew.v1.Severity
+	18, // 12: curfew.v1.AlertNote.time:type_name -> google.protobuf.Timestamp
+	18, // 13: curfew.v1.Question.time:type_name -> google.protobuf.Timestamp
+	1,  // 14: curfew.v1.Question.answer:type_name -> curfew.v1.QuestionAnswer
+	18, // 15: curfew.v1.Question.answered:type_name -> google.protobuf.Timestamp
+	2,  // 16: curfew.v1.AlertDelivery.state:type_name -> curfew.v1.DeliveryState
+	10, // 17: curfew.v1.AlertDelivery.hold:type_name -> curfew.v1.Hold
+	9,  // 18: curfew.v1.AlertDelivery.has:type_name -> curfew.v1.Shown
+	9,  // 19: curfew.v1.AlertDelivery.sending:type_name -> curfew.v1.Shown
+	18, // 20: curfew.v1.AlertDelivery.tried:type_name -> google.protobuf.Timestamp
+	18, // 21: curfew.v1.AlertDelivery.sent:type_name -> google.protobuf.Timestamp
+	18, // 22: curfew.v1.AlertDelivery.not_before:type_name -> google.protobuf.Timestamp
+	3,  // 23: curfew.v1.Hold.kind:type_name -> curfew.v1.HoldKind
+	18, // 24: curfew.v1.Hold.until:type_name -> google.protobuf.Timestamp
+	18, // 25: curfew.v1.AlertStep.time:type_name -> google.protobuf.Timestamp
+	5,  // 26: curfew.v1.AlertStep.alert:type_name -> curfew.v1.Alert
+	4,  // 27: curfew.v1.Silence.kind:type_name -> curfew.v1.SilenceKind
+	13, // 28: curfew.v1.Silence.match:type_name -> curfew.v1.SilenceMatch
+	18, // 29: curfew.v1.Silence.from:type_name -> google.protobuf.Timestamp
+	18, // 30: curfew.v1.Silence.until:type_name -> google.protobuf.Timestamp
+	19, // 31: curfew.v1.Silence.approvals:type_name -> curfew.v1.Approval
+	18, // 32: curfew.v1.Silence.ended:type_name -> google.protobuf.Timestamp
+	17, // 33: curfew.v1.SilenceMatch.severity:type_name -> curfew.v1.Severity
+	5,  // 34: curfew.v1.Post.alerts:type_name -> curfew.v1.Alert
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_curfew_v1_alert_proto_init() }

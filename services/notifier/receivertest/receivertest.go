@@ -123,7 +123,7 @@ func (f *recorder) taken() ([]*http.Request, [][]byte) {
 	return f.requests, f.bodies
 }
 
-// Meaning is what err says of a delivery: "arrived", "unclear", "refused for good" or "refused, again after 7s".
+// Meaning is what err says of a delivery: "arrived", "unclear", "refused as it is", "refused for good" or "refused, again after 7s".
 func Meaning(err error) string {
 	refused := delivery.AsRefused(err)
 	switch {
@@ -131,6 +131,8 @@ func Meaning(err error) string {
 		return "arrived"
 	case refused == nil:
 		return "unclear"
+	case refused.Unfit:
+		return "refused as it is"
 	case refused.Final:
 		return "refused for good"
 	}
@@ -155,7 +157,10 @@ func (c Case) answers(t *testing.T) {
 		{"302", 302, "", "refused for good"},
 		{"dropped", 0, "", "unclear"},
 	}
-	for _, status := range []int{400, 401, 403, 404, 410} {
+	for _, status := range []int{400, 413, 422} {
+		list = append(list, answer{fmt.Sprint(status), status, "", "refused as it is"})
+	}
+	for _, status := range []int{401, 403, 404, 410} {
 		list = append(list, answer{fmt.Sprint(status), status, "", "refused for good"})
 	}
 	for _, status := range []int{500, 502, 504} {

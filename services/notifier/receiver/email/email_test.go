@@ -171,7 +171,7 @@ func TestNotice(t *testing.T) {
 
 // TestAnswers holds what each end of a conversation means.
 func TestAnswers(t *testing.T) {
-	const later, never = "refused, again after 0s", "refused for good"
+	const later, never, unfit = "refused, again after 0s", "refused for good", "refused as it is"
 	for _, c := range []struct {
 		name   string
 		server *server
@@ -187,8 +187,8 @@ func TestAnswers(t *testing.T) {
 		{"recipient later", &server{answers: map[string]string{"RCPT": "450 greylisted"}}, later, 0},
 		{"recipient refused", &server{answers: map[string]string{"RCPT": "550 unknown"}}, never, 0},
 		{"broken at a recipient", &server{drop: "RCPT"}, later, 0},
-		{"data refused", &server{answers: map[string]string{"DATA": "552 full"}}, never, 0},
-		{"content refused", &server{answers: map[string]string{".": "554 spam"}}, never, 1},
+		{"data refused", &server{answers: map[string]string{"DATA": "552 full"}}, unfit, 0},
+		{"content refused", &server{answers: map[string]string{".": "554 spam"}}, unfit, 1},
 		{"content later", &server{answers: map[string]string{".": "451 later"}}, later, 1},
 		{"broken behind the content", &server{drop: "."}, "unclear", 1},
 		{"parting goes wrong", &server{drop: "QUIT"}, "arrived", 1},

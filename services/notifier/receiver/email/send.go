@@ -28,6 +28,9 @@ const (
 	// patience is how long a server may take for one answer where ctx allows: as long as it should be given,
 	// https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.2.
 	patience = 10 * time.Minute
+	// codeTooLarge is a server's word for a mail that is larger than it takes:
+	// https://www.rfc-editor.org/rfc/rfc1870#section-6.1.
+	codeTooLarge = 552
 )
 
 // letter is a mail.
@@ -186,6 +189,8 @@ func undelivered(ctx context.Context, err error) error {
 	}
 	step := failed.Reason.String()
 	switch code := failed.ErrorCode(); {
+	case code >= 500 && (code == codeTooLarge || failed.Reason == gomail.ErrSMTPDataClose):
+		return &delivery.Refused{Reason: fmt.Sprintf("%s: the mail server answered %d", step, code), Unfit: true}
 	case code != 0:
 		return &delivery.Refused{Reason: fmt.Sprintf("%s: the mail server answered %d", step, code), Final: code >= 500}
 	case failed.Reason == gomail.ErrSMTPDataClose || failed.Reason == gomail.ErrSMTPReset:

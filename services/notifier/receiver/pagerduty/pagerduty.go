@@ -154,7 +154,7 @@ func (r *Receiver) send(ctx context.Context, key, action string, post *curfewv1.
 	if err != nil {
 		return delivery.Unsent(fmt.Errorf("encode event: %w", err))
 	}
-	_, err = delivery.Post(ctx, r.client, delivery.Request{URL: r.address, Body: body, Secrets: []string{routing}})
+	_, err = delivery.Post(ctx, r.client, delivery.Request{URL: r.address, Body: body, Secrets: []string{routing}, Missets: []string{"routing_key"}})
 	return err
 }
 

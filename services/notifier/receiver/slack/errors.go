@@ -56,15 +56,28 @@ func advice(code string) string {
 		return "the app sees no such channel; correct channel, or invite the app if it is a private one"
 	case "is_archived", "is_inactive":
 		return "the channel is archived; bring it back, or name another"
-	case "restricted_action", "restricted_action_read_only_channel", "restricted_action_thread_only_channel", "restricted_action_thread_locked":
+	case "restricted_action", "restricted_action_read_only_channel", "restricted_action_thread_only_channel":
 		return "an administrator lets nobody post there; let the app post, or name another channel"
-	case "message_not_found", "thread_not_found", "cant_update_message", "edit_window_closed":
-		return "somebody deleted the message, or it cannot be edited any more; the alert itself is safe: curfew alert list"
-	case "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long", "no_text", "invalid_arguments",
-		"invalid_metadata_format", "invalid_metadata_schema", "metadata_too_large", "invalid_form_data", "invalid_json", "invalid_cursor":
-		return "this is a mistake in Curfew, not in your set-up; please report it with this line"
+	case "invalid_arguments", "invalid_form_data", "invalid_json", "invalid_cursor":
+		return mistake
 	case "user_not_found", "user_disabled", "cannot_dm_bot", "user_not_visible", "users_not_found":
 		return "the account cannot be written to; correct the person's slack id"
+	}
+	return ""
+}
+
+// mistake is what to do about what Curfew should not have sent.
+const mistake = "this is a mistake in Curfew, not in your set-up; please report it with this line"
+
+// unfit is what a person does about a code of Slack's that finds fault with one message: others may be taken.
+func unfit(code string) string {
+	switch code {
+	case "message_not_found", "thread_not_found", "cant_update_message", "cant_delete_message", "edit_window_closed", "block_mismatch",
+		"restricted_action_thread_locked", "cannot_reply_to_message":
+		return "somebody deleted the message, or it cannot be edited any more; the alert itself is safe: curfew alert list"
+	case "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long", "no_text", "too_many_attachments",
+		"invalid_metadata_format", "invalid_metadata_schema", "metadata_too_large", "metadata_must_be_sent_from_app":
+		return mistake
 	}
 	return ""
 }
@@ -89,7 +102,10 @@ func (r *Receiver) failed(what string, err error) error {
 			return fmt.Errorf("%sstatus %d", what, status.Code)
 		}
 		// A redirect, or a proxy's no: Slack itself answers 200 whatever it refuses.
-		return &delivery.Refused{Reason: fmt.Sprintf("%sstatus %d; check api_url, and the proxy if there is one", what, status.Code), Final: true}
+		isUnfit := delivery.IsUnfit(status.Code)
+		return &delivery.Refused{
+			Reason: fmt.Sprintf("%sstatus %d; check api_url, and the proxy if there is one", what, status.Code), Final: !isUnfit, Unfit: isUnfit,
+		}
 	}
 	if unreached(err) {
 		return &delivery.Refused{Reason: what + vendorhttp.Quiet(err).Error()}
@@ -116,6 +132,9 @@ func refusal(what string, said slack.SlackErrorResponse) error {
 		code = "an error that is not shown" // it would be a token
 	}
 	what += code
+	if text := unfit(said.Err); text != "" {
+		return &delivery.Refused{Reason: what + ": " + text, Unfit: true}
+	}
 	if text := advice(said.Err); text != "" {
 		return &delivery.Refused{Reason: what + ": " + text, Final: true}
 	}

@@ -156,7 +156,7 @@ func worstOf(failures []error) error {
 		switch refused := delivery.AsRefused(err); {
 		case refused == nil:
 			return 2
-		case !refused.Final:
+		case !refused.Final && !refused.Unfit:
 			return 1
 		default:
 			return 0

@@ -142,6 +142,7 @@ func (r *Receiver) send(ctx context.Context, list []ocsf.Object) error {
 	for i, body := range bodies {
 		_, err := delivery.Post(ctx, r.client, delivery.Request{
 			URL: r.address, Header: http.Header{"Authorization": {scheme + token}}, Body: body, Secrets: []string{token}, Refuses: refuses,
+			Missets: []string{"Incorrect index", "Data channel", "Invalid data channel", "ACK is disabled"},
 		})
 		switch {
 		case err != nil && i > 0:

@@ -73,7 +73,7 @@ func (r *Receiver) send(ctx context.Context, body []byte) error {
 	if err != nil {
 		return delivery.Unsent(fmt.Errorf("read url: %w", err))
 	}
-	_, err = delivery.Post(ctx, r.client, delivery.Request{URL: text, Body: body, Secrets: secrets(u)})
+	_, err = delivery.Post(ctx, r.client, delivery.Request{URL: text, Body: body, Secrets: secrets(u), Missets: []string{"WorkflowTriggerIsNotEnabled"}})
 	return err
 }
 

@@ -184,7 +184,8 @@ func (j *Jira) ask(ctx context.Context, method, path string, body, into any) err
 	}
 	answer, err := delivery.Post(ctx, j.client, delivery.Request{
 		Method: method, URL: j.base.String() + path, Body: encoded, Secrets: []string{token, credentials},
-		Header: http.Header{"Authorization": {"Basic " + credentials}, "Accept": {"application/json"}},
+		Header:  http.Header{"Authorization": {"Basic " + credentials}, "Accept": {"application/json"}},
+		Missets: []string{`"project"`, `"issuetype"`},
 	})
 	if err != nil || into == nil {
 		return err
