@@ -78,7 +78,7 @@ func newAlertCrash(t *testing.T, b *bus.Bus, address string, seed uint64) *alert
 	c := &alertCrash{tenant: fmt.Sprintf("a%d", seed), bus: b, slack: workspace.New(workspace.Options{Burst: -1, UpdatesPerMinute: -1})}
 	t.Cleanup(c.slack.Close)
 	c.channel = c.slack.AddChannel("security-alerts")
-	c.checkpoint = newCheckpoint(random.IntN(75) + 1)
+	c.checkpoint = newCheckpoint(random.IntN(48) + 1)
 	url := c.watchHTTP(t, c.slack, func(r *http.Request) bool {
 		return strings.HasSuffix(r.URL.Path, "/chat.postMessage") || strings.HasSuffix(r.URL.Path, "/chat.update")
 	})
