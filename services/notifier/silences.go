@@ -24,8 +24,9 @@ type silences struct {
 	ready   chan struct{}
 	changed func() // one was made, changed or dropped
 
-	mu   sync.Mutex
-	list map[string]*curfewv1.Silence
+	mu     sync.Mutex
+	list   map[string]*curfewv1.Silence
+	sorted []*curfewv1.Silence // of list, those that matter; nil = not known
 }
 
 func newSilences(o Options) *silences {
@@ -58,21 +59,26 @@ func (s *silences) follow(ctx context.Context) error {
 		} else {
 			s.list[e.Key[1]] = silence
 		}
+		s.sorted = nil
 		s.mu.Unlock()
 		s.changed()
 		return nil
 	})
 }
 
-// all is every silence, in the order of their ids.
+// all is every silence of which something is to come, in the order of their ids. It is not the caller's own.
 func (s *silences) all() []*curfewv1.Silence {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]*curfewv1.Silence, 0, len(s.list))
-	for _, id := range slices.Sorted(maps.Keys(s.list)) {
-		list = append(list, s.list[id])
+	if s.sorted == nil {
+		s.sorted = make([]*curfewv1.Silence, 0, len(s.list))
+		for _, id := range slices.Sorted(maps.Keys(s.list)) {
+			if one := s.list[id]; !one.GetEndTold() && (one.GetEnded() == nil || alert.IsApproved(one)) {
+				s.sorted = append(s.sorted, one)
+			}
+		}
 	}
-	return list
+	return s.sorted
 }
 
 func began(s *curfewv1.Silence) string {
