@@ -31,7 +31,8 @@ func TestHandler(t *testing.T) {
 	m.Decided("okta", "VERDICT_ALLOWED")
 	m.Found("unauthorized_access")
 	m.Behind("okta", "system_log", time.Second)
-	m.Alerted("console", "ALERT_STATE_SENT")
+	m.Alerted("console", "posted")
+	m.Commanded("slack", "done")
 	m.Dead("collector", "not JSON")
 	m.Failed("collector", "feed")
 	m.Called("/x", "OK")
@@ -42,7 +43,7 @@ func TestHandler(t *testing.T) {
 		`curfew_collector_records_total{feed="system_log",source="okta"} 5`, `curfew_collector_events_total{feed="system_log",source="okta"} 3`,
 		`curfew_collector_repeats_total{feed="system_log",source="okta"} 1`, `curfew_collector_covered_until_seconds{feed="system_log",source="okta"} 100`,
 		`curfew_evaluator_decisions_total{source="okta",verdict="VERDICT_ALLOWED"} 1`, `curfew_evaluator_findings_total{detection="unauthorized_access"} 1`,
-		`curfew_evaluator_behind_seconds{feed="system_log",source="okta"} 1`, `curfew_notifier_alerts_total{receiver="console",state="ALERT_STATE_SENT"} 1`,
+		`curfew_evaluator_behind_seconds{feed="system_log",source="okta"} 1`, `curfew_notifier_alerts_total{outcome="posted",receiver="console"} 1`, `curfew_notifier_commands_total{outcome="done",receiver="slack"} 1`,
 		`curfew_dead_letters_total{reason="not JSON",service="collector"} 1`, `curfew_failures_total{loop="feed",service="collector"} 1`,
 		`curfew_api_calls_total{code="OK",method="/x"} 1`, "process_resident_memory_bytes",
 	} {
