@@ -104,9 +104,12 @@ func (s *scene) ida() string { return s.team.people[0].ID }
 
 // click is Ida, who clicks on the newest message that says all of that.
 func (s *scene) click(ctx context.Context, action string, says ...string) error {
-	ts, is := s.team.find(says...)
-	if !is {
-		return fmt.Errorf("play the demo: no message says %q; please report this", says)
+	var ts string
+	if err := s.until(ctx, fmt.Sprintf("a message that says %q", says), func() (is bool, _ error) {
+		ts, is = s.team.find(says...)
+		return is, nil
+	}); err != nil {
+		return err
 	}
 	if err := s.team.Click(ctx, workspace.Click{User: s.ida(), Channel: s.team.channel, TS: ts, ActionID: action}); err != nil {
 		return fmt.Errorf("click on %q: %w", action, err)
@@ -144,6 +147,16 @@ func (t *team) find(says ...string) (ts string, is bool) {
 		}
 	}
 	return ts, is
+}
+
+// alerts is how many messages of the channel are about what somebody did: what is learnt later of the same may come besides.
+func (t *team) alerts() (n int) {
+	for _, m := range t.Messages(t.channel) {
+		if !strings.Contains(string(m.Blocks), "has been learnt since") {
+			n++
+		}
+	}
+	return n
 }
 
 // show tells what was said since it was called last: in the channel, in its threads, and to somebody alone.

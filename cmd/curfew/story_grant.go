@@ -130,7 +130,7 @@ func (s *scene) plays(ctx context.Context, acts ...act) error {
 // play plays one act, and shows what was decided of it, and what is said of that in Slack.
 func (s *scene) play(ctx context.Context, a act) error {
 	fmt.Fprintf(s.out, "\n%s\n", a.says)
-	said := len(s.team.Messages(s.team.channel)) + a.alerts
+	said := s.team.alerts() + a.alerts
 	s.n++
 	a.happen(s.demo, time.Now(), s.n)
 	for shown := 0; shown < a.events; {
@@ -143,7 +143,7 @@ func (s *scene) play(ctx context.Context, a act) error {
 			return fmt.Errorf("play the demo: no decision came within %s; please report this", patience)
 		}
 	}
-	if err := s.until(ctx, "the alert", func() (bool, error) { return len(s.team.Messages(s.team.channel)) >= said, nil }); err != nil {
+	if err := s.until(ctx, "the alert", func() (bool, error) { return s.team.alerts() >= said, nil }); err != nil {
 		return err
 	}
 	select {
