@@ -103,7 +103,7 @@ func TestTheClientOverTLS(t *testing.T) {
 		{"a certificate", []string{"--tls-ca", file("ca.pem"), "--tls-cert", file("ann.pem"), "--tls-key", file("ann.key")}, exitDone, "no tokens"},
 		{"both, of two callers", []string{"--tls-ca", file("ca.pem"), "--tls-cert", file("ann.pem"), "--tls-key", file("ann.key"), "--token-file", admin}, exitFailed, "proof of two callers, service:admin and person:ann"},
 		{"a CA that is another's", []string{"--tls-ca", file("ann.pem"), "--token-file", admin}, exitFailed, "certificate"},
-		{"a certificate of another CA", []string{"--tls-ca", file("ca.pem"), "--tls-cert", filepath.Join(others, "ann.pem"), "--tls-key", filepath.Join(others, "ann.key")}, exitFailed, "the API does not know the CA of the certificate in --tls-cert"},
+		{"a certificate of another CA", []string{"--tls-ca", file("ca.pem"), "--tls-cert", filepath.Join(others, "ann.pem"), "--tls-key", filepath.Join(others, "ann.key")}, exitFailed, "know the CA of the certificate in --tls-cert"},
 		{"in the clear", []string{"--token-file", admin}, exitFailed, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

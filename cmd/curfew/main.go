@@ -91,6 +91,10 @@ func sayError(err error) string {
 	if strings.Contains(s.Message(), "remote error: tls: unknown certificate authority") {
 		return "the API does not know the CA of the certificate in --tls-cert; its api.tls.client_ca names those that it knows"
 	}
+	if m := s.Message(); s.Code() == codes.Unavailable && (strings.Contains(m, "broken pipe") || strings.Contains(m, "connection reset")) {
+		// TLS 1.3 refuses a certificate after the client has begun to write: what it says of that may be lost.
+		return m + "; is `curfew run` running, is --address right, and does it know the CA of the certificate in --tls-cert, if there is one?"
+	}
 	if s.Code() == codes.Unavailable {
 		return s.Message() + "; is `curfew run` running, and is --address right?"
 	}
