@@ -26,7 +26,7 @@ import (
 var stormRuns = flag.Int("storms", 0, "how many bursts TestABurstIsShownOnce and BenchmarkBurst make; 0 = a tenth of -crashes, 3 to 10, and 30")
 
 // burstSize is how many alerts come at once, and stormSide how many runs go on side by side: they mostly wait for Slack.
-const burstSize, stormSide = 1000, 5
+const burstSize, stormSide = 1000, 10
 
 // TestABurstIsShownOnce tells a thousand alerts at once to a Slack that takes one message a second, by three notifiers in
 // processes of their own, of which one is killed at a random moment, while some replies are lost.
