@@ -130,10 +130,11 @@ func TestHeartbeat(t *testing.T) {
 	defer outside.Close()
 	t.Setenv("TEST_HEARTBEAT", outside.URL+"/secret-path")
 	var log bytes.Buffer
-	run(t, b, map[string]Receiver{"place": p}, withClock(c), withAlerts(heartbeat(t, "place")), func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	end := run(t, b, map[string]Receiver{"place": p}, withClock(c), withAlerts(heartbeat(t, "place")), func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 	stop := moving(t, c)
 	p.until(t, "three beats", func() bool { return beats.Load() >= 3 })
 	stop()
+	end()
 	outside.Close()
 	if strings.Contains(log.String(), "secret-path") {
 		t.Errorf("the log holds the address: %s", log.String())
