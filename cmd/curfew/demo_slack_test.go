@@ -24,11 +24,14 @@ type browser struct {
 	as   string
 }
 
-// post sends a form of the page, and returns the page that follows. What the page says went wrong is an error.
+// post sends a form of the page, in the channel if it names no other place, and returns the page that follows. What the page
+// says went wrong is an error.
 func (b browser) post(ctx context.Context, path string, form url.Values) string {
 	b.t.Helper()
 	form.Set("as", b.as)
-	form.Set("in", b.team.channel)
+	if !form.Has("in") {
+		form.Set("in", b.team.channel)
+	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, b.team.url+path, strings.NewReader(form.Encode()))
 	if err != nil {
 		b.t.Fatal(err)
@@ -55,6 +58,21 @@ func (b browser) click(ctx context.Context, action string, says ...string) {
 		b.t.Fatalf("no message says %q", says)
 	}
 	b.post(ctx, "/_click", url.Values{"ts": {ts}, "action": {action}})
+}
+
+// fill submits the form that opens with these values.
+func (b browser) fill(ctx context.Context, s *scene, values url.Values) error {
+	b.t.Helper()
+	var form []string
+	if err := s.until(ctx, "the form", func() (bool, error) {
+		form = regexp.MustCompile(`name="view" value="([^"]+)"`).FindStringSubmatch(b.post(ctx, "/_say", url.Values{}))
+		return len(form) > 0, nil
+	}); err != nil {
+		return err
+	}
+	values.Set("view", form[1])
+	b.post(ctx, "/_submit", values)
+	return nil
 }
 
 // isIn is whether Okta has Sam in the group of the analysts.
@@ -107,14 +125,9 @@ func clicks(ctx context.Context, t *testing.T, s *scene) error {
 	}
 
 	ida.click(ctx, "make_temporary", "sam@", "Customers 2026")
-	var form []string
-	if err := s.until(ctx, "the form", func() (bool, error) {
-		form = regexp.MustCompile(`name="view" value="([^"]+)"`).FindStringSubmatch(ida.post(ctx, "/_say", url.Values{}))
-		return len(form) > 0, nil
-	}); err != nil {
+	if err := ida.fill(ctx, s, url.Values{"v.role": {"role:analyst"}, "v.length": {"3600"}, "v.reason": {"to count"}}); err != nil {
 		return err
 	}
-	ida.post(ctx, "/_submit", url.Values{"view": {form[1]}, "v.role": {"role:analyst"}, "v.length": {"3600"}, "v.reason": {"to count"}})
 	g, err := s.awaitSams(ctx, isActive)
 	if err != nil {
 		return err

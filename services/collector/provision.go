@@ -123,18 +123,10 @@ func (p *provisioning) keep(ctx context.Context, name string, work func(context.
 
 // follow keeps the book, whoever has the leases, so that who gets one can begin at once.
 func (p *provisioning) follow(ctx context.Context) {
-	for ctx.Err() == nil {
-		err := p.book.Follow(ctx, p.changed)
-		if ctx.Err() != nil {
-			return
-		}
+	_ = bus.Again(ctx, func(ctx context.Context) error { return p.book.Follow(ctx, p.changed) }, func(err error) {
 		p.Log.Error("grants are not followed; beginning again", "error", err)
 		p.Metrics.Failed("collector", "grants")
-		select {
-		case <-ctx.Done():
-		case <-time.After(minBackoff): // real time: what broke off does not follow our clock
-		}
-	}
+	})
 }
 
 // changed tells the actors what a step is about.

@@ -27,19 +27,7 @@ func (a *api) takeCommands(ctx context.Context) error {
 		Service: "evaluator", Name: "evaluator-commands-" + a.Tenant, Filter: bus.All("command", a.Tenant),
 		Dead: func(reason string) { a.Metrics.Dead("evaluator", reason) },
 	}
-	for {
-		err := a.Bus.Consume(ctx, consumer, a.takeCommand)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		a.Log.Error("carrying out commands broke off; going on", "error", err)
-		a.Metrics.Failed("evaluator", "commands")
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Second):
-		}
-	}
+	return a.again(ctx, "commands", func(ctx context.Context) error { return a.Bus.Consume(ctx, consumer, a.takeCommand) })
 }
 
 // takeCommand carries a command out that is asked for, and stores what came of it behind that step, so that both are done

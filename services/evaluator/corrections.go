@@ -23,21 +23,11 @@ const correctAtOnce = 256
 // Replicas share the work; a record is done with once all findings about it are on disk.
 func (e *evaluator) correct(ctx context.Context, i int) error {
 	consumer := bus.Consumer{Service: "evaluator", Name: "corrections_" + e.Tenant, Filter: bus.All(linkStreams[i], e.Tenant)}
-	for {
-		err := e.Bus.Drain(ctx, consumer, correctAtOnce, func(ctx context.Context, messages []bus.Message) error {
+	return e.again(ctx, "corrections", func(ctx context.Context) error {
+		return e.Bus.Drain(ctx, consumer, correctAtOnce, func(ctx context.Context, messages []bus.Message) error {
 			return e.correctAfter(ctx, i, messages)
 		})
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		e.Log.Error("looking for decisions to correct broke off; going on", "stream", linkStreams[i], "error", err)
-		e.Metrics.Failed("evaluator", "corrections")
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Second):
-		}
-	}
+	})
 }
 
 // correctAfter looks once through every decision that some records might have changed.

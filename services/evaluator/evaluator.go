@@ -101,6 +101,14 @@ type evaluator struct {
 	deeds     deeds
 }
 
+// again does what breaks off over and over, until ctx ends, whose error it returns.
+func (e *evaluator) again(ctx context.Context, loop string, work func(context.Context) error) error {
+	return bus.Again(ctx, work, func(err error) {
+		e.Log.Error("a loop broke off and begins again", "loop", loop, "error", err)
+		e.Metrics.Failed("evaluator", loop)
+	})
+}
+
 // judgeLanes finds the tenant's lanes, and those to come, and keeps a judge at each.
 func (e *evaluator) judgeLanes(ctx context.Context) error {
 	var lanes sync.WaitGroup

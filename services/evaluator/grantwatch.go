@@ -27,19 +27,7 @@ func (e *evaluator) watchGrants(ctx context.Context) error {
 		Service: "evaluator", Name: "evaluator-grants-" + e.Tenant, Filter: bus.All("grant", e.Tenant),
 		Dead: func(reason string) { e.Metrics.Dead("evaluator", reason) },
 	}
-	for {
-		err := e.Bus.Consume(ctx, consumer, w.handle)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		e.Log.Error("watching grants broke off; going on", "error", err)
-		e.Metrics.Failed("evaluator", "grants")
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Second):
-		}
-	}
+	return e.again(ctx, "grants", func(ctx context.Context) error { return e.Bus.Consume(ctx, consumer, w.handle) })
 }
 
 // grantWatch is what one process has told of grants: a step shows again what the one before showed. Another process, and

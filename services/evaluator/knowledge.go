@@ -80,21 +80,12 @@ func (k *knowledge) follow(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for i, root := range linkStreams {
 		group.Go(func() error {
-			for {
+			return bus.Again(ctx, func(ctx context.Context) error {
 				k.mu.Lock()
 				after := k.reached[i]
 				k.mu.Unlock()
-				err := k.bus.Follow(ctx, bus.All(root), bus.From{After: after}, func(m bus.Message) error { return k.take(ctx, i, m) })
-				if ctx.Err() != nil {
-					return ctx.Err()
-				}
-				k.log.Warn("following links broke off; going on", "stream", root, "error", err)
-				select {
-				case <-ctx.Done():
-					return ctx.Err()
-				case <-time.After(time.Second):
-				}
-			}
+				return k.bus.Follow(ctx, bus.All(root), bus.From{After: after}, func(m bus.Message) error { return k.take(ctx, i, m) })
+			}, func(err error) { k.log.Warn("following links broke off; going on", "stream", root, "error", err) })
 		})
 	}
 	return group.Wait()

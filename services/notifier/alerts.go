@@ -156,19 +156,10 @@ func (d *desk) ready(ctx context.Context) error {
 
 // again does what breaks off over and over, until ctx ends.
 func (o Options) again(ctx context.Context, loop string, work func(context.Context) error) error {
-	for {
-		err := work(ctx)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
+	return bus.Again(ctx, work, func(err error) {
 		o.Metrics.Failed("notifier", loop)
 		o.Log.Warn("a loop broke off and begins again", "loop", loop, "error", err)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Second): // real time: what broke off does not follow our clock
-		}
-	}
+	})
 }
 
 // take makes findings alerts, each alert's in one step. What was taken before changes nothing.

@@ -80,9 +80,11 @@ func runGrants(ctx context.Context, o Options, reach *contacts) error {
 	s, t := newScheduler(o, book), newTeller(o, book, reach)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		return follow(ctx, o, book, func(e grant.Entry) {
-			s.wheel.set(e.Value.GetId(), due(e.Value))
-			t.changed(e)
+		return o.again(ctx, "grants", func(ctx context.Context) error {
+			return book.Follow(ctx, func(e grant.Entry) {
+				s.wheel.set(e.Value.GetId(), due(e.Value))
+				t.changed(e)
+			})
 		})
 	})
 	group.Go(func() error {
@@ -95,23 +97,6 @@ func runGrants(ctx context.Context, o Options, reach *contacts) error {
 	})
 	group.Go(func() error { return t.run(ctx) })
 	return group.Wait()
-}
-
-// follow fills the book, again where the bus breaks off, until ctx ends.
-func follow(ctx context.Context, o Options, book *grant.Book, changed func(grant.Entry)) error {
-	for {
-		err := book.Follow(ctx, changed)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		o.Metrics.Failed("notifier", "grants")
-		o.Log.Warn("following grants broke off and begins again", "error", err)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Second): // real time: what broke off does not follow our clock
-		}
-	}
 }
 
 // due is when a grant's next turn is due, and the zero time where none is to come.

@@ -63,8 +63,8 @@ type sender struct {
 	paused  time.Time // nothing is posted before
 	stirred time.Time // nothing is edited before
 	fails   int       // in a row
-	trouble string
 	tried   time.Time // when anything was handed over last, by whomever
+	took    time.Time // when the receiver took anything last, from whomever
 }
 
 // look is how often a post was asked for in vain, and when it is again.
@@ -129,6 +129,9 @@ func (s *sender) changed(a *curfewv1.Alert) {
 	if it.tried.After(s.tried) {
 		s.tried = it.tried
 	}
+	if it.sent.After(s.took) {
+		s.took = it.sent
+	}
 	if was := s.items[it.id]; was.need == alert.Settle && was.post != it.post {
 		delete(s.looks, was.post) // whoever looked knows
 		delete(s.landed, was.post)
@@ -188,7 +191,7 @@ func (s *sender) run(ctx context.Context) error {
 			s.posts.spend(now)
 			s.edits.spend(now)
 		}
-		s.paused, s.stirred, s.fails, s.trouble = time.Time{}, time.Time{}, 0, ""
+		s.paused, s.stirred, s.fails = time.Time{}, time.Time{}, 0
 		clear(s.flying)
 		s.mu.Unlock()
 		group, ctx := errgroup.WithContext(ctx)

@@ -21,7 +21,7 @@ func (s *sender) land(ctx context.Context, post, ref string, ids []string, summa
 func (s *sender) landWith(ctx context.Context, post, ref string, ids, together []string, summary bool) {
 	now := s.Clock.Now()
 	s.mu.Lock()
-	s.landed[post], s.fails, s.trouble = ref, 0, ""
+	s.landed[post], s.fails = ref, 0
 	for _, id := range ids {
 		delete(s.alone, id)
 		delete(s.probed, id)
@@ -136,7 +136,6 @@ func (s *sender) refused(ctx context.Context, post string, ids []string, until *
 	}
 	if outcome == "refused" || outcome == "ambiguous" {
 		s.fails++
-		s.trouble = err.Error()
 		for _, id := range ids {
 			s.probed[id] = true
 		}

@@ -81,14 +81,20 @@ func (s *sender) stale() (ref string, ids []string, urgent bool, wait time.Durat
 
 // tell brings one message up to date: it shows the alerts as they stand, and says behind it what happened.
 func (s *sender) tell(ctx context.Context, ref string, ids []string, urgent bool) {
+	editor, edits := s.receiver.(Editor)
+	replier, replies := s.receiver.(Replier)
 	before := map[string]*curfewv1.Shown{}
+	var stand []*curfewv1.Alert
 	for _, id := range ids {
 		if entry, known := s.book.Get(id); known {
 			before[id] = alert.Delivery(entry.Value, s.name).GetHas()
+			stand = append(stand, entry.Value)
 		}
 	}
-	if s.await(ctx, urgent); ctx.Err() != nil { // before it is stored that it is told: what is must be told soon
-		return
+	if lines, _ := s.news(stand, before); len(lines) > 0 && (replies || !edits || ref == "") { // it takes a message of its own
+		if s.await(ctx, urgent); ctx.Err() != nil { // before it is stored that it is told: what is must be told soon
+			return
+		}
 	}
 	post := rand.Text()
 	s.fly(post, true)
@@ -100,8 +106,6 @@ func (s *sender) tell(ctx context.Context, ref string, ids []string, urgent bool
 	}
 	ids = idsOf(alerts)
 	lines, loud := s.news(alerts, before)
-	editor, edits := s.receiver.(Editor)
-	replier, replies := s.receiver.(Replier)
 	var err error
 	switch {
 	case ref != "" && (edits || replies):

@@ -52,10 +52,11 @@ type watch struct {
 	client         *http.Client
 	stuck          map[string]time.Time // by receiver: since when something is refused there and nothing taken
 	lasting        map[string]time.Time // by detection and entity: since when it is ill, as was reported
+	reported       map[string]string    // by detection and entity: what was reported last, by when it began and the hour
 }
 
 func newWatch(d *desk, began time.Time) *watch {
-	return &watch{desk: d, began: began, stuck: map[string]time.Time{}, lasting: map[string]time.Time{}, client: &http.Client{
+	return &watch{desk: d, began: began, stuck: map[string]time.Time{}, lasting: map[string]time.Time{}, reported: map[string]string{}, client: &http.Client{
 		Timeout: deliverTime, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
@@ -91,8 +92,9 @@ func (w *watch) look(ctx context.Context, now time.Time) {
 		lasting[i.detection+" "+i.entity] = ills[n].since
 	}
 	w.lasting = lasting
+	maps.DeleteFunc(w.reported, func(of, _ string) bool { return lasting[of].IsZero() }) // it may come again
 	for _, i := range ills {
-		if err := w.report(ctx, i); err != nil && ctx.Err() == nil {
+		if err := w.report(ctx, i, now); err != nil && ctx.Err() == nil {
 			w.Log.Warn("what Curfew found of itself was not stored, and is found again", "detection", i.detection, "error", err)
 		}
 	}
@@ -203,64 +205,61 @@ func (w *watch) waits(ctx context.Context, source, feed string, newest bus.Messa
 // refusing is the receivers that refuse something and have taken nothing for too long. Every notifier hears of every
 // delivery, whoever tried it.
 func (w *watch) refusing(now time.Time) []ill {
-	type state struct {
-		refused, waiting int
-		sent             time.Time
-		trouble          string
-	}
-	states := map[string]*state{}
-	for _, name := range w.receivers {
-		states[name] = &state{}
-	}
-	w.book.Each(func(e alert.Entry) bool {
-		for _, d := range e.Value.GetDeliveries() {
-			s := states[d.GetReceiver()]
-			if s == nil {
-				continue
-			}
-			if at := d.GetSent().AsTime(); d.GetSent() != nil && at.After(s.sent) {
-				s.sent = at
-			}
-			if need := alert.Needed(e.Value, d.GetReceiver()); need != alert.Post && need != alert.Settle {
-				continue
-			}
-			if s.waiting++; d.GetTries() > 0 {
-				s.refused++
-				s.trouble = d.GetTrouble()
-			}
-		}
-		return true
-	})
 	var ills []ill
 	for _, name := range w.receivers {
-		s, since := states[name], w.stuck[name]
+		refused, waiting, took := w.senders[name].untaken()
+		since := w.stuck[name]
 		switch {
-		case s.refused == 0:
+		case refused == "":
 			delete(w.stuck, name)
-		case since.IsZero() || s.sent.After(since):
+		case since.IsZero() || took.After(since):
 			w.stuck[name] = now
 		case now.Sub(since) >= refusingAfter:
+			entry, _ := w.book.Get(refused)
 			ills = append(ills, ill{
 				detection: receiverRefusing, entity: "receiver:" + name, since: since,
-				title:  fmt.Sprintf("Alerts do not reach people at %s since %s", name, moment(since)),
-				reason: fmt.Sprintf("It took nothing for %s; the newest reason: %s. Nothing is lost: %d alerts wait there.", now.Sub(since).Truncate(time.Second), s.trouble, s.waiting),
-				next:   []string{"Try it by itself: curfew alert test --receiver " + name, "See what waits: curfew alert list --undelivered"},
+				title: fmt.Sprintf("Alerts do not reach people at %s since %s", name, moment(since)),
+				reason: fmt.Sprintf("It took nothing for %s; the newest reason: %s. Nothing is lost: %d alerts wait there.",
+					now.Sub(since).Truncate(time.Second), alert.Delivery(entry.Value, name).GetTrouble(), waiting),
+				next: []string{"Try it by itself: curfew alert test --receiver " + name, "See what waits: curfew alert list --undelivered"},
 			})
 		}
 	}
 	return ills
 }
 
+// untaken is one of the alerts that the receiver was tried with in vain, how many wait for it, and when it took any last.
+func (s *sender) untaken() (refused string, waiting int, took time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, it := range s.items {
+		if it.need != alert.Post && it.need != alert.Settle {
+			continue
+		}
+		if waiting++; it.tries > 0 && (refused == "" || it.tried.After(s.items[refused].tried)) {
+			refused = id
+		}
+	}
+	return refused, waiting, s.took
+}
+
 // report makes a finding of what is not well: one each hour that it lasts.
-func (w *watch) report(ctx context.Context, i ill) error {
-	hour := fmt.Sprint(i.since.Unix(), w.Clock.Now().Sub(i.since)/time.Hour)
+func (w *watch) report(ctx context.Context, i ill, now time.Time) error {
+	hour := fmt.Sprint(i.since.Unix(), now.Sub(i.since)/time.Hour)
+	of := i.detection + " " + i.entity
+	if w.reported[of] == hour {
+		return nil
+	}
 	f := &curfewv1.Finding{
 		Format: bus.Format, Id: strings.TrimPrefix(event.ContentKey(i.detection, w.Tenant, i.entity, hour), "sha256-"), Tenant: w.Tenant,
 		Detection: i.detection, Title: i.title, Severity: curfewv1.Severity_SEVERITY_HIGH, Reason: i.reason, NextSteps: i.next,
 		Controls: []string{"NIST AU-5", "NIST SI-4"}, Time: timestamppb.New(i.since), About: i.entity,
 	}
-	_, err := w.Bus.Publish(ctx, bus.FindingSubject(f), f.GetId(), f)
-	return err
+	if _, err := w.Bus.Publish(ctx, bus.FindingSubject(f), f.GetId(), f); err != nil {
+		return err
+	}
+	w.reported[of] = hour
+	return nil
 }
 
 // recover resolves what Curfew found of itself and is well again.

@@ -20,8 +20,9 @@ import (
 const (
 	// eventType is that of the metadata by which a message of ours is found again.
 	eventType = "curfew_post"
-	// early is how much earlier than it was handed over a message is looked for: Slack's clock is not ours.
-	early = time.Minute
+	// early is how much earlier than it was handed over a message is looked for: our clock may be ahead of Slack's, and a
+	// message that is there and not found is shown twice.
+	early = 15 * time.Minute
 	// page is how many messages Slack is asked for at once.
 	page = 200
 )

@@ -1,0 +1,183 @@
+// SPDX-FileCopyrightText: The Curfew authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/curfewhq/curfew/internal/fake/workspace"
+	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
+)
+
+// What people do in Slack, through the whole system: by the page of the fake Slack, and seen there, at the vendor and by the
+// command line.
+func TestWhatPeopleDoInSlack(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	d := &demo{dir: t.TempDir(), out: t.Output(), decided: make(chan *curfewv1.Decision, 1024)}
+	if err := d.run(ctx, func(ctx context.Context, api *client) error {
+		return d.on(ctx, api, func(ctx context.Context, s *scene) error {
+			conn, err := api.dial()
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			o := &office{scene: s, api: api, alerts: curfewv1.NewAlertServiceClient(conn)}
+			for _, c := range []struct {
+				name string
+				does func(context.Context, *testing.T, *office)
+			}{
+				{"who asks for access is given it by another", askForAccess},
+				{"nobody approves what they asked for", approveOwn},
+				{"it was not me", disown},
+				{"it was me", confirm},
+				{"what two say is expected is quiet", expect},
+				{"what is muted is quiet until somebody ends that", mute},
+				{"who may not ask is told why", refuse},
+			} {
+				if !t.Run(c.name, func(t *testing.T) { c.does(ctx, t, o) }) {
+					b, _ := os.ReadFile(filepath.Join(d.dir, "log"))
+					t.Log(string(b))
+				}
+			}
+			return nil
+		})
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+// office is the shop at work.
+type office struct {
+	*scene
+	api    *client
+	alerts curfewv1.AlertServiceClient
+}
+
+// await returns once something is so, which it is within a time that no working system needs.
+func (o *office) await(ctx context.Context, t *testing.T, what string, is func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := o.until(ctx, what, func() (bool, error) { return is(), nil }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// id is somebody's account in Slack.
+func (o *office) id(login string) string {
+	return o.team.people[slices.IndexFunc(o.team.people, func(u workspace.User) bool { return u.Name == login })].ID
+}
+
+// as is somebody at the page.
+func (o *office) as(t *testing.T, login string) browser { return browser{t, o.team, o.id(login)} }
+
+// happens makes something happen at a vendor.
+func (o *office) happens(h happening) {
+	o.n++
+	h(o.demo, time.Now(), o.n)
+}
+
+// see returns the newest message of a channel, or of the direct messages of a user, that says all of that, once it is there.
+func (o *office) see(ctx context.Context, t *testing.T, in string, says ...string) (seen workspace.Message) {
+	t.Helper()
+	o.await(ctx, t, "a message that says "+strings.Join(says, ", "), func() bool { return newest(o.team.Messages(in), &seen, says) })
+	return seen
+}
+
+// hear returns the newest reply to a message that says all of that, once it is there.
+func (o *office) hear(ctx context.Context, t *testing.T, in, ts string, says ...string) (seen workspace.Message) {
+	t.Helper()
+	o.await(ctx, t, "a reply that says "+strings.Join(says, ", "), func() bool { return newest(o.team.Replies(in, ts), &seen, says) })
+	return seen
+}
+
+// isTold returns once somebody alone is shown a message that says all of that.
+func (o *office) isTold(ctx context.Context, t *testing.T, user string, says ...string) {
+	t.Helper()
+	o.await(ctx, t, user+" is told "+strings.Join(says, ", "), func() bool {
+		return slices.ContainsFunc(o.team.Ephemerals(user), func(e workspace.Ephemeral) bool { return all(e.Text+string(e.Blocks), says) })
+	})
+}
+
+func newest(list []workspace.Message, seen *workspace.Message, says []string) bool {
+	for _, m := range slices.Backward(list) {
+		if all(m.Text+string(m.Blocks), says) {
+			*seen = m
+			return true
+		}
+	}
+	return false
+}
+
+func all(text string, says []string) bool {
+	return !slices.ContainsFunc(says, func(part string) bool { return !strings.Contains(text, part) })
+}
+
+// press clicks a button of a message, in the channel or a direct conversation.
+func (b browser) press(ctx context.Context, m workspace.Message, action string) {
+	b.t.Helper()
+	b.post(ctx, "/_click", url.Values{"in": {m.Channel}, "ts": {m.TS}, "action": {action}})
+}
+
+// choose clicks on what a menu of a message calls so.
+func (b browser) choose(ctx context.Context, m workspace.Message, label string) {
+	b.t.Helper()
+	var blocks []struct {
+		Elements []struct {
+			Options []struct {
+				Text  struct{ Text string }
+				Value string
+			}
+		}
+	}
+	// Elements of other blocks have other forms.
+	_ = json.Unmarshal(m.Blocks, &blocks)
+	for _, block := range blocks {
+		for _, e := range block.Elements {
+			for _, option := range e.Options {
+				if option.Text.Text == label {
+					b.post(ctx, "/_click", url.Values{"in": {m.Channel}, "ts": {m.TS}, "action": {"more"}, "option": {option.Value}})
+					return
+				}
+			}
+		}
+	}
+	b.t.Fatalf("no menu has %q: %s", label, m.Blocks)
+}
+
+// alert is the newest state of what was found of a person's access.
+func (o *office) alert(ctx context.Context, t *testing.T, person string) *curfewv1.Alert {
+	t.Helper()
+	answer, err := o.alerts.ListAlerts(ctx, &curfewv1.ListAlertsRequest{Entity: "person:" + person, Detection: "unauthorized_access", Resolved: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found *curfewv1.Alert
+	for _, a := range answer.GetAlerts() {
+		if a.GetFinding().GetEvent().GetSource() != "curfew" {
+			found = a
+		}
+	}
+	return found
+}
+
+// says is what the command line prints.
+func (o *office) says(ctx context.Context, t *testing.T, args ...string) string {
+	t.Helper()
+	var out, errs bytes.Buffer
+	if code := run(ctx, append(args, "--address", o.api.address, "--token-file", o.api.tokenFile), strings.NewReader(""), &out, &errs); code != exitDone {
+		t.Fatalf("curfew %s: got %d: %s", strings.Join(args, " "), code, errs.String())
+	}
+	return out.String()
+}
