@@ -156,20 +156,18 @@ func (b browser) choose(ctx context.Context, m workspace.Message, label string) 
 	b.t.Fatalf("no menu has %q: %s", label, m.Blocks)
 }
 
-// alert is the newest state of what was found of a person's access.
-func (o *office) alert(ctx context.Context, t *testing.T, person string) *curfewv1.Alert {
+// alert is what people are told of somebody's access to a file, as it stands.
+func (o *office) alert(ctx context.Context, t *testing.T, login, file string) *curfewv1.Alert {
 	t.Helper()
-	answer, err := o.alerts.ListAlerts(ctx, &curfewv1.ListAlertsRequest{Entity: "person:" + person, Detection: "unauthorized_access", Resolved: true})
+	answer, err := o.alerts.ListAlerts(ctx, &curfewv1.ListAlertsRequest{Entity: "person:" + login, Resolved: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var found *curfewv1.Alert
-	for _, a := range answer.GetAlerts() {
-		if a.GetFinding().GetEvent().GetSource() != "curfew" {
-			found = a
-		}
+	i := slices.IndexFunc(answer.GetAlerts(), func(a *curfewv1.Alert) bool { return strings.Contains(a.GetFinding().GetTitle(), file) })
+	if i < 0 {
+		t.Fatalf("no alert is about %s's %s: %v", login, file, answer.GetAlerts())
 	}
-	return found
+	return answer.GetAlerts()[i]
 }
 
 // says is what the command line prints.

@@ -66,4 +66,41 @@ func approveOwn(ctx context.Context, t *testing.T, o *office) {
 	o.see(ctx, t, ida.as, "You have role:support")
 }
 
-func refuse(ctx context.Context, t *testing.T, o *office) {}
+// refuse is those who may ask for nothing, each of whom clicks and types.
+func refuse(ctx context.Context, t *testing.T, o *office) {
+	o.happens(atM365("ann", "FileAccessed", payouts()))
+	card := o.see(ctx, t, o.team.channel, "Payouts 2026", "ann@", `"acknowledge"`)
+	for _, c := range []struct {
+		name, want string
+		account    workspace.User
+	}{
+		{"who was deactivated since", "Refused: your account is deactivated.", workspace.User{ID: o.id("ann"), Name: "ann", Deleted: true}},
+		{"a guest", "Refused: a guest may not ask for anything here.", workspace.User{Name: "gus", IsRestricted: true}},
+		{"somebody of another workspace", "Refused: your account is of another workspace than this app is for.", workspace.User{Name: "rex", TeamID: "T0OTHER", IsStranger: true}},
+		{"a member whom nobody put into the policy", "Refused: Curfew does not know whose account", workspace.User{ID: "U0NOBODY", Name: "uma"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := browser{t, o.team, o.team.AddUser(c.account)}
+			b.press(ctx, card, "acknowledge")
+			o.isTold(ctx, t, b.as, c.want)
+			b.post(ctx, "/_say", url.Values{"text": {"/curfew request role:analyst 1h to see"}})
+			o.await(ctx, t, "an answer to what was typed", func() bool {
+				told := 0
+				for _, e := range o.team.Ephemerals(b.as) {
+					if strings.Contains(e.Text, c.want) {
+						told++
+					}
+				}
+				var seen workspace.Message
+				return told == 2 || newest(o.team.Messages(b.as), &seen, []string{c.want})
+			})
+		})
+	}
+	if a := o.alert(ctx, t, "ann", "Payouts 2026"); a.GetState() != curfewv1.AlertState_ALERT_STATE_OPEN || len(a.GetNotes()) > 0 {
+		t.Errorf("got %v with %v, want the alert as it was", a.GetState(), a.GetNotes())
+	}
+	all, err := o.grants.ListGrants(ctx, &curfewv1.ListGrantsRequest{Subject: "person:ann", Ended: true})
+	if err != nil || len(all.GetGrants()) > 0 {
+		t.Errorf("got %v, %v; want nothing asked for", all, err)
+	}
+}

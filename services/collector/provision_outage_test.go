@@ -198,7 +198,7 @@ func TestASourceIsRemovedAndBack(t *testing.T) {
 	}
 	h.stop()
 	look()
-	s.crew = []*hand{{provisioning: bare}}
+	s.crew = []*hand{{provisioning: bare, life: ctx}}
 	if trouble := s.load(id).GetPrivileges()[0].GetTrouble(); trouble != "" {
 		t.Errorf("in force: got trouble %q, want none, as nothing is to be done", trouble)
 	}
