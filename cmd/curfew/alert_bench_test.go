@@ -28,8 +28,6 @@ import (
 func BenchmarkCriticalBehind(b *testing.B) {
 	const waiting, sides, urgent = 5000, 5, 8
 	for range b.N {
-		b.Setenv("TEST_SLACK_BOT", workspace.BotToken)
-		b.Setenv("TEST_SLACK_APP", workspace.AppToken)
 		address, _ := bustest.Cluster(b, 1)
 		client, err := bus.Open(b.Context(), bus.Config{URL: address})
 		if err != nil {
@@ -139,8 +137,6 @@ func shownAt(w *workspace.Workspace, channel string) map[string]time.Time {
 func BenchmarkEventToSlack(b *testing.B) {
 	const rate, seconds = 1000, 60
 	for range b.N {
-		b.Setenv("TEST_SLACK_BOT", workspace.BotToken)
-		b.Setenv("TEST_SLACK_APP", workspace.AppToken)
 		slack := workspace.New(workspace.Options{Burst: 5, Every: time.Second})
 		defer slack.Close()
 		server := httptest.NewServer(slack)

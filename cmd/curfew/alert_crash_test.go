@@ -26,15 +26,14 @@ import (
 // ALERTS or calls to Slack that its alerts need, each seed at another, and lets a second one go on. Whatever was killed:
 // each alert stands in Slack once, and what people did stands behind it once.
 func TestKilledAtEveryStepNoAlertIsLost(t *testing.T) {
-	t.Setenv("TEST_SLACK_BOT", workspace.BotToken)
-	t.Setenv("TEST_SLACK_APP", workspace.AppToken)
+	t.Parallel()
 	address, _ := bustest.Cluster(t, 1)
 	b, err := bus.Open(t.Context(), bus.Config{URL: address})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	runs := max(*crashes/4, 8)
+	runs := max(crashRuns()/4, 8)
 	places := make(chan string, runs)
 	var group sync.WaitGroup
 	turns := make(chan struct{}, side/2)

@@ -31,7 +31,7 @@ const burstSize, stormSide = 1000, 10
 // TestABurstIsShownOnce tells a thousand alerts at once to a Slack that takes one message a second, by three notifiers in
 // processes of their own, of which one is killed at a random moment, while some replies are lost.
 func TestABurstIsShownOnce(t *testing.T) {
-	for i, s := range storms(t, cmp.Or(*stormRuns, min(10, max(3, *crashes/10)))) {
+	for i, s := range storms(t, cmp.Or(*stormRuns, min(10, max(3, crashRuns()/10)))) {
 		t.Logf("run %d: the last after %v", i+1, s.took.Round(10*time.Millisecond))
 		if s.lost > 0 || s.twice > 0 {
 			t.Errorf("run %d: %d of %d alerts are lost, %d are shown twice", i+1, s.lost, burstSize, s.twice)
@@ -65,8 +65,6 @@ type stormSeen struct {
 
 func storms(tb testing.TB, runs int) []stormSeen {
 	tb.Helper()
-	tb.Setenv("TEST_SLACK_BOT", workspace.BotToken)
-	tb.Setenv("TEST_SLACK_APP", workspace.AppToken)
 	address, _ := bustest.Cluster(tb, 1)
 	b, err := bus.Open(tb.Context(), bus.Config{URL: address})
 	if err != nil {

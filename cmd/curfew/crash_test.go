@@ -21,6 +21,7 @@ import (
 
 	"github.com/curfewhq/curfew/internal/bus"
 	"github.com/curfewhq/curfew/internal/fake"
+	"github.com/curfewhq/curfew/internal/fake/workspace"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
@@ -79,7 +80,8 @@ func TestKilledAnywhereEveryEventHasOneDecision(t *testing.T) {
 type process struct {
 	dir, api string
 	services []string
-	events   int // how many wait waits for
+	events   int    // how many wait waits for
+	redis    string // its URL
 	command  *exec.Cmd
 	output   bytes.Buffer
 }
@@ -110,7 +112,7 @@ func (p *process) start(t testing.TB) {
 	}
 	p.output.Reset()
 	p.command = exec.Command(self, append([]string{"run", "--config", filepath.Join(p.dir, "curfew.yaml")}, p.services...)...)
-	p.command.Env = append(os.Environ(), asCurfew+"=1", "TEST_OKTA_TOKEN=token")
+	p.command.Env = append(os.Environ(), asCurfew+"=1", "TEST_OKTA_TOKEN=token", "TEST_SLACK_BOT="+workspace.BotToken, "TEST_SLACK_APP="+workspace.AppToken, "TEST_REDIS_URL="+p.redis)
 	p.command.Stderr, p.command.Stdout = &p.output, &p.output
 	if err := p.command.Start(); err != nil {
 		t.Fatal(err)

@@ -4,12 +4,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -25,17 +24,16 @@ import (
 )
 
 var (
-	crashes   = flag.Int("crashes", usualCrashes(), "how many runs of TestKilledAtEveryStepNoGrantIsLost")
+	crashes   = flag.Int("crashes", 0, "how many runs of TestKilledAtEveryStepNoGrantIsLost; 0 = 100, and with -short 34")
 	crashSeed = flag.Uint64("crash-seed", 1, "seed of the first of them")
 )
 
-// usualCrashes is 100, or what CURFEW_TEST_CRASHES says: `make check` runs fewer under the race detector, after all of them
-// without.
-func usualCrashes() int {
-	if n, err := strconv.Atoi(os.Getenv("CURFEW_TEST_CRASHES")); err == nil {
-		return n
+// crashRuns is how many.
+func crashRuns() int {
+	if testing.Short() {
+		return cmp.Or(*crashes, 34)
 	}
-	return 100
+	return cmp.Or(*crashes, 100)
 }
 
 // side is how many runs go on side by side: they mostly wait.
@@ -45,25 +43,27 @@ const side = 34
 // GRANTS or calls to Okta that a grant needs, each seed at another, and lets a second one go on. Whatever was killed: the
 // privilege goes, not before its end, nothing is done twice, and what was there before stays.
 func TestKilledAtEveryStepNoGrantIsLost(t *testing.T) {
+	t.Parallel() // it mostly waits
 	address, _ := bustest.Cluster(t, 1)
 	b, err := bus.Open(t.Context(), bus.Config{URL: address})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	places := make(chan string, *crashes)
+	runs := crashRuns()
+	places := make(chan string, runs)
 	// Side by side whatever -parallel says, for they mostly wait: t.Run may be called by many at once.
-	var runs sync.WaitGroup
+	var group sync.WaitGroup
 	turns := make(chan struct{}, side)
-	for i := range *crashes {
+	for i := range runs {
 		seed := *crashSeed + uint64(i)
 		turns <- struct{}{}
-		runs.Go(func() {
+		group.Go(func() {
 			defer func() { <-turns }()
 			t.Run(fmt.Sprint(seed), func(t *testing.T) { places <- newCrash(t, b, address, seed).run(t) })
 		})
 	}
-	runs.Wait()
+	group.Wait()
 	close(places)
 	count, hit := map[string]int{}, 0
 	for place := range places {
@@ -72,9 +72,9 @@ func TestKilledAtEveryStepNoGrantIsLost(t *testing.T) {
 			hit++
 		}
 	}
-	t.Logf("%d of %d runs were killed, at %d different places: %v", hit, *crashes, len(count), count)
-	if hit < *crashes/2 {
-		t.Errorf("only %d of %d runs were killed: the others were over before their point came", hit, *crashes)
+	t.Logf("%d of %d runs were killed, at %d different places: %v", hit, runs, len(count), count)
+	if hit < runs/2 {
+		t.Errorf("only %d of %d runs were killed: the others were over before their point came", hit, runs)
 	}
 }
 

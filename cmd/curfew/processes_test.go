@@ -22,6 +22,7 @@ import (
 // The services in processes of their own, two of each, over one NATS server and one Redis: each event once, one decision
 // each, and the death of a collector and an evaluator changes nothing.
 func TestServicesInProcessesOfTheirOwn(t *testing.T) {
+	t.Parallel()
 	const events = 3000
 	okta := fake.NewOkta(fake.OktaConfig{Token: "token"})
 	server := httptest.NewServer(okta)
@@ -31,8 +32,7 @@ func TestServicesInProcessesOfTheirOwn(t *testing.T) {
 
 	var processes []*process
 	for _, service := range []string{"evaluator", "evaluator", "collector", "collector", "notifier", "notifier"} {
-		p := &process{dir: t.TempDir(), api: freePort(t), services: []string{service}, events: events}
-		t.Setenv("TEST_REDIS_URL", "redis://"+redis.Addr())
+		p := &process{dir: t.TempDir(), api: freePort(t), services: []string{service}, events: events, redis: "redis://" + redis.Addr()}
 		p.configure(t, server.URL, fmt.Sprintf("nats: {url: %q}", address), "redis: {url: {env: TEST_REDIS_URL}}", "mode: alert")
 		p.start(t)
 		t.Cleanup(func() {

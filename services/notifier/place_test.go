@@ -125,7 +125,7 @@ func (p *place) Pace() (posts, edits delivery.Pace) {
 // until waits for what people see to be as wanted.
 func (p *place) until(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	deadline := time.After(60 * time.Second)
+	deadline := time.After(3 * time.Minute)
 	for {
 		p.mu.Lock()
 		ok := is()

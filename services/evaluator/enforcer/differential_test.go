@@ -7,8 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"runtime/debug"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -19,7 +17,7 @@ import (
 )
 
 var (
-	requests = flag.Int("requests", 0, "how many requests TestDifferential asks; 0 = 200,000, and a quarter of it under the race detector")
+	requests = flag.Int("requests", 0, "how many requests TestDifferential asks; 0 = 200,000, and with -short a quarter of it")
 	seed     = flag.Uint64("seed", 1, "what TestDifferential makes its scenarios from")
 )
 
@@ -191,19 +189,13 @@ func (sum *tally) count(e *Enforcer, got Answer, turned bool) {
 	}
 }
 
-// raced is whether the race detector watches, and everything takes many times as long.
-func raced() bool {
-	info, known := debug.ReadBuildInfo()
-	return known && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
-}
-
 // The index, the memo and our own g may not be seen: each answer and each deciding row is that of plain Casbin over every
 // row and exactly the links that hold at the moment.
 func TestDifferential(t *testing.T) {
 	const streams, asks = 4, 32
 	want := *requests
 	if want == 0 {
-		if want = 200_000; raced() {
+		if want = 200_000; testing.Short() {
 			want /= 4
 		}
 	}
