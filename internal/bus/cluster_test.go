@@ -105,3 +105,23 @@ func retry(t *testing.T, try func() error) {
 	}
 	t.Fatal(err)
 }
+
+// Leases are in memory: with the server they go, and whoever works goes on once it is back, and those who wait after it.
+func TestLeasesOutliveTheServer(t *testing.T) {
+	address, stop, start := bustest.Restartable(t)
+	one, two := join(t, address), join(t, address)
+	turns, ctx := make(chan string, 100), t.Context()
+	for name, b := range map[string]*bus.Bus{"one": one, "two": two} {
+		lease := bus.Lease{Name: "lane", Holder: name, Length: 500 * time.Millisecond}
+		go b.Keep(ctx, lease, time.Second, func(ctx context.Context) (bool, error) {
+			turns <- name
+			<-ctx.Done()
+			return true, ctx.Err()
+		}, func(error, time.Duration) {})
+	}
+	first := <-turns
+	stop()
+	start()
+	again := <-turns // hangs for ever where nobody makes the bucket anew
+	t.Logf("%s held it, and after the restart %s", first, again)
+}

@@ -36,6 +36,11 @@ type Lease struct {
 // processes stall, so whatever work writes is fenced by Append.
 func (b *Bus) Hold(ctx context.Context, lease Lease, work func(context.Context) error) error {
 	kv, err := b.bucket(ctx, leases)
+	if errors.Is(err, jetstream.ErrBucketNotFound) { // it is in memory, and went with the server
+		if err = b.makeBucket(ctx, leases); err == nil {
+			kv, err = b.bucket(ctx, leases)
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -207,16 +207,24 @@ func (b *Bus) makeStreams(ctx context.Context) error {
 		}
 	}
 	for _, name := range []string{Policies, Apps, Vendors, Tokens, Firsts, Silences, Contacts, Vault, leases} {
-		config := jetstream.KeyValueConfig{Bucket: name, History: 1, Replicas: b.replicas, Storage: jetstream.FileStorage}
-		if name == leases {
-			config.Storage = jetstream.MemoryStorage
-		}
-		if _, err := b.js.CreateKeyValue(ctx, config); err != nil && !errors.Is(err, jetstream.ErrBucketExists) {
-			return fmt.Errorf("make bucket %s: %w", name, err)
+		if err := b.makeBucket(ctx, name); err != nil {
+			return err
 		}
 	}
 	if _, err := b.js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: blobs, Replicas: b.replicas}); err != nil && !errors.Is(err, jetstream.ErrBucketExists) {
 		return fmt.Errorf("make object store %s: %w", blobs, err)
+	}
+	return nil
+}
+
+// makeBucket makes a bucket that is not there.
+func (b *Bus) makeBucket(ctx context.Context, name string) error {
+	config := jetstream.KeyValueConfig{Bucket: name, History: 1, Replicas: b.replicas, Storage: jetstream.FileStorage}
+	if name == leases {
+		config.Storage = jetstream.MemoryStorage
+	}
+	if _, err := b.js.CreateKeyValue(ctx, config); err != nil && !errors.Is(err, jetstream.ErrBucketExists) {
+		return fmt.Errorf("make bucket %s: %w", name, err)
 	}
 	return nil
 }

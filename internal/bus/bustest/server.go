@@ -65,6 +65,35 @@ func Cluster(t testing.TB, n int) (address string, stop func(i int)) {
 	}
 }
 
+// Restartable starts a real NATS server on loopback that keeps its port and what it stored on disk, and returns its URL and
+// functions that stop it and start it again. It ends with the test.
+func Restartable(t testing.TB) (address string, stop, start func()) {
+	t.Helper()
+	options := &server.Options{
+		ServerName: "n", Host: "127.0.0.1", Port: freePort(t), NoSigs: true, NoLog: true,
+		JetStream: true, StoreDir: t.TempDir(), SyncAlways: true, JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 1 << 30,
+	}
+	var s *server.Server
+	start = func() {
+		t.Helper()
+		var err error
+		if s, err = server.NewServer(options.Clone()); err != nil {
+			t.Fatal(err)
+		}
+		s.Start()
+		if !s.ReadyForConnections(30 * time.Second) {
+			t.Fatal("the server is not ready")
+		}
+	}
+	stop = func() {
+		s.Shutdown()
+		s.WaitForShutdown()
+	}
+	start()
+	t.Cleanup(func() { stop() })
+	return fmt.Sprintf("nats://127.0.0.1:%d", options.Port), stop, start
+}
+
 // hasLeader is whether the servers have found each other and one leads.
 func hasLeader(servers []*server.Server) bool {
 	led := false
