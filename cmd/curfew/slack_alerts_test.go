@@ -9,15 +9,34 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/curfewhq/curfew/internal/fake"
+	"github.com/curfewhq/curfew/internal/fake/workspace"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
+
+// An alert is answered by clicks: what comes of them is seen in Slack and by the command line.
+func TestAlertsAnsweredInSlack(t *testing.T) {
+	inSlack(
+		t,
+		deed{"it was not me", disown},
+		deed{"it was me", confirm},
+		deed{"what two say is expected is quiet", expect},
+		deed{"what is muted is quiet until somebody ends that", mute},
+		deed{"who may not ask is told why", refuse},
+	)
+}
+
+// paid is an act at a list in the drive that finance alone may read.
+func paid(act string) fake.GoogleAct {
+	return fake.GoogleFileAct(act, "1-payouts-2026", "Payouts 2026", mail("kim"), "private")
+}
 
 // asksWhether is Ida, who sees what somebody did and has them asked; it returns where the alert stands.
 func (o *office) asksWhether(ctx context.Context, t *testing.T, login string, says ...string) string {
 	t.Helper()
 	ida := o.as(t, "ida")
 	ida.press(ctx, o.see(ctx, t, o.team.channel, append(says, login+"@", `"ask"`)...), "ask")
-	o.isTold(ctx, t, ida.as, "Done: person:"+login+" is being asked.")
+	o.isTold(ctx, t, ida.as, 1, "Done: person:"+login+" is being asked.")
 	shown := o.see(ctx, t, o.team.channel, append(says, login+"@", "was asked whether it was them")...)
 	o.hear(ctx, t, o.team.channel, shown.TS, "person:ida: Asked person:"+login)
 	return shown.TS
@@ -26,7 +45,7 @@ func (o *office) asksWhether(ctx context.Context, t *testing.T, login string, sa
 // disown is Pat, who is asked about the payouts and says that it was somebody else.
 func disown(ctx context.Context, t *testing.T, o *office) {
 	pat := o.as(t, "pat")
-	o.happens(atM365("pat", "FileDownloaded", payouts()))
+	o.happens(atGoogle("pat", "drive", paid("download")))
 	ts := o.asksWhether(ctx, t, "pat", "Payouts 2026")
 	question := o.see(ctx, t, pat.as, "person:ida asks: was this you?", "Payouts 2026", "Yes, it was me", "No, it was not me")
 	if a := o.alert(ctx, t, "pat", "Payouts 2026"); a.GetSeverity() == curfewv1.Severity_SEVERITY_CRITICAL {
@@ -86,19 +105,19 @@ func expect(ctx context.Context, t *testing.T, o *office) {
 	o.hear(ctx, t, o.team.channel, card.TS, "person:lea: Proposed as expected until")
 
 	lea.press(ctx, proposal, "approve")
-	o.isTold(ctx, t, lea.as, "Refused: You proposed it yourself: somebody else has to say yes.")
+	o.isTold(ctx, t, lea.as, 1, "Refused: You proposed it yourself: somebody else has to say yes.")
 	kim.press(ctx, proposal, "approve")
-	o.isTold(ctx, t, kim.as, "Refused")
+	o.isTold(ctx, t, kim.as, 1, "Refused")
 	if a := o.alert(ctx, t, "kim", "Customers 2026"); a.GetState() != curfewv1.AlertState_ALERT_STATE_OPEN {
 		t.Errorf("got %v by one person's word, want it open", a.GetState())
 	}
 
 	ida.press(ctx, proposal, "approve")
-	o.isTold(ctx, t, ida.as, "Done: Approved: expected until")
+	o.isTold(ctx, t, ida.as, 1, "Done: Approved: expected until")
 	o.see(ctx, t, o.team.channel, "Customers 2026", "kim@", "resolved by person:ida: expected until", "the yearly audit")
 	o.see(ctx, t, o.team.channel, "person:lea keeps alerts quiet until", "the yearly audit")
-	ida.press(ctx, proposal, "approve") // the button is there for good
-	o.isTold(ctx, t, ida.as, "Done: Approved: expected until")
+	ida.press(ctx, proposal, "approve") // the button stays
+	o.isTold(ctx, t, ida.as, 2, "Done: Approved: expected until")
 	o.quietly(ctx, t, "kim", "Customers 2026", "of person:lea until", atGoogle("kim", "drive", customers("download")))
 }
 
@@ -111,7 +130,7 @@ func (o *office) quietly(ctx context.Context, t *testing.T, login, file, by stri
 	o.await(ctx, t, "the next episode, with what becomes of it", func() bool {
 		a = o.alert(ctx, t, login, file)
 		to := a.GetDeliveries()
-		return a.GetEpisode() == before.GetEpisode()+1 && len(to) == 1 && to[0].GetState() != curfewv1.DeliveryState_DELIVERY_STATE_WAITING
+		return a.GetEpisode() == before.GetEpisode()+1 && len(to) == 1 && to[0].GetEpisode() == a.GetEpisode() && to[0].GetState() != curfewv1.DeliveryState_DELIVERY_STATE_WAITING
 	})
 	if n := o.team.cards(login, file); n != shown {
 		t.Errorf("got %d messages about %s's %s, want %d as before", n, login, file, shown)
@@ -137,11 +156,11 @@ func (t *team) cards(login, file string) (n int) {
 
 // mute is Ida, who keeps an alert quiet for an hour and resolves it; somebody ends the quiet sooner by the command line.
 func mute(ctx context.Context, t *testing.T, o *office) {
-	ida, taken := o.as(t, "ida"), atM365("max", "FileDownloaded", payouts())
+	ida, taken := o.as(t, "ida"), atGoogle("max", "drive", paid("download"))
 	o.happens(taken)
 	card := o.see(ctx, t, o.team.channel, "Payouts 2026", "max@", `"more"`)
 	ida.choose(ctx, card, "Mute for 1 h")
-	o.isTold(ctx, t, ida.as, "Done: Muted until")
+	o.isTold(ctx, t, ida.as, 1, "Done: Muted until")
 	o.hear(ctx, t, o.team.channel, card.TS, "person:ida: Muted until")
 	o.see(ctx, t, o.team.channel, "person:ida keeps alerts quiet until", "muted where it was shown")
 	ida.choose(ctx, card, "Resolve…")
@@ -157,4 +176,39 @@ func mute(ctx context.Context, t *testing.T, o *office) {
 		seen := o.see(ctx, t, o.team.channel, "Payouts 2026", "max@")
 		return seen.TS != card.TS && strings.Contains(string(seen.Blocks), "open")
 	})
+}
+
+// refuse is those who may ask for nothing, each of whom clicks and types.
+func refuse(ctx context.Context, t *testing.T, o *office) {
+	o.happens(atGoogle("ann", "drive", paid("view")))
+	card := o.see(ctx, t, o.team.channel, "Payouts 2026", "ann@", `"acknowledge"`)
+	for _, c := range []struct {
+		name, want string
+		account    workspace.User
+		later      bool // the policy says it, and not Slack
+	}{
+		{"who was deactivated since", "Refused: your account is deactivated.", workspace.User{ID: o.id("ann"), Name: "ann", Deleted: true}, false},
+		{"a guest", "Refused: a guest may not ask for anything here.", workspace.User{Name: "gus", IsRestricted: true}, false},
+		{"somebody of another workspace", "Refused: your account is of another workspace than this app is for.", workspace.User{Name: "rex", TeamID: "T0OTHER", IsStranger: true}, false},
+		{"a member whom nobody put into the policy", "Refused: Curfew does not know whose account", workspace.User{ID: "U0NOBODY", Name: "uma"}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := browser{t, o.team, o.team.AddUser(c.account)}
+			b.press(ctx, card, "acknowledge")
+			o.isTold(ctx, t, b.as, 1, c.want)
+			b.post(ctx, "/_say", url.Values{"text": {"/curfew request role:analyst 1h to see"}})
+			if c.later {
+				o.see(ctx, t, b.as, c.want)
+				return
+			}
+			o.isTold(ctx, t, b.as, 2, c.want)
+		})
+	}
+	if a := o.alert(ctx, t, "ann", "Payouts 2026"); a.GetState() != curfewv1.AlertState_ALERT_STATE_OPEN || len(a.GetNotes()) > 0 {
+		t.Errorf("got %v with %v, want the alert as it was", a.GetState(), a.GetNotes())
+	}
+	asked, err := o.grants.ListGrants(ctx, &curfewv1.ListGrantsRequest{Ended: true})
+	if err != nil || len(asked.GetGrants()) > 0 {
+		t.Errorf("got %v, %v; want nothing asked for", asked, err)
+	}
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/curfewhq/curfew/internal/grant"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
@@ -20,9 +22,15 @@ const tellUntil = 24 * time.Hour
 
 // notices is what has to be told of a grant at a moment and was not.
 func notices(g *curfewv1.Grant, now time.Time) []*curfewv1.Notice {
+	kinds := untold(g, now)
+	if len(kinds) == 0 {
+		return nil
+	}
+	seen := proto.CloneOf(g)
+	seen.Digest = grant.Digest(g) // who answers where they are told names what they saw
 	var list []*curfewv1.Notice
-	for _, kind := range untold(g, now) {
-		n := &curfewv1.Notice{Id: noticeID(g, kind), Tenant: g.GetTenant(), Kind: kind, Grant: g}
+	for _, kind := range kinds {
+		n := &curfewv1.Notice{Id: noticeID(g, kind), Tenant: g.GetTenant(), Kind: kind, Grant: seen}
 		n.To, n.Text = told(g, kind)
 		list = append(list, n)
 	}

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/curfewhq/curfew/internal/grant"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
@@ -103,6 +104,9 @@ func TestWhatHasToBeTold(t *testing.T) {
 				return
 			}
 			last := list[len(list)-1]
+			if got := last.GetGrant().GetDigest(); got != grant.Digest(c.in) {
+				t.Errorf("digest: got %q, want that of what is asked for: whoever answers here names it", got)
+			}
 			if c.to != nil && !slices.Equal(last.GetTo(), c.to) {
 				t.Errorf("to: got %q, want %q", last.GetTo(), c.to)
 			}

@@ -334,7 +334,7 @@ type Grant struct {
 	ReviewBy *timestamppb.Timestamp `protobuf:"bytes,26,opt,name=review_by,json=reviewBy,proto3" json:"review_by,omitempty"`
 	// What whoever looked at it said.
 	Review *Approval `protobuf:"bytes,27,opt,name=review,proto3" json:"review,omitempty"`
-	// In an answer: SHA-256, in hexadecimal, of what is asked for. An approval names it, so that nobody approves what they
+	// In an answer and a notice: SHA-256, in hexadecimal, of what is asked for. An approval names it, so that nobody approves what they
 	// have not seen.
 	Digest        string `protobuf:"bytes,28,opt,name=digest,proto3" json:"digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
