@@ -32,7 +32,7 @@ const (
 	// MaxNotes is how many notes are kept.
 	MaxNotes = 20
 	// maxCommands is how many commands are known as carried out, and maxRevoked how many grants as ended from an alert.
-	maxCommands, maxRevoked = 32, 20
+	maxCommands, maxRevoked = 64, 20
 )
 
 // Entity is who or what a finding is about: the subject that was judged, else the grant, else the source.
@@ -118,7 +118,10 @@ func seen(f *curfewv1.Finding) uint64 {
 func reopen(a *curfewv1.Alert, f *curfewv1.Finding, now time.Time) *curfewv1.Alert {
 	before := fmt.Sprintf("It was resolved before, at %s by %s: %s", Moment(a.GetResolved().AsTime()), a.GetResolver(), a.GetResolution())
 	a.Assignee, a.Acknowledged, a.Resolved, a.Resolution, a.Resolver = "", nil, nil, "", ""
-	a.Repeats, a.Escalations, a.EscalateAt, a.Question, a.Revoked = nil, 0, nil, nil, nil
+	a.Repeats, a.Escalations, a.EscalateAt, a.Revoked = nil, 0, nil, nil
+	if a.GetQuestion().GetAnswered() != nil {
+		a.Question = nil // who was asked and has not answered can still say that it was not them
+	}
 	return note(open(a, f, now), "service:notifier", before, false, now)
 }
 
@@ -197,6 +200,10 @@ func Answer(a *curfewv1.Alert, answer curfewv1.QuestionAnswer, now time.Time) *c
 		return note(a, who, who+" says that it was them.", false, now)
 	}
 	a.Severity = curfewv1.Severity_SEVERITY_CRITICAL
+	if a.GetState() == curfewv1.AlertState_ALERT_STATE_RESOLVED {
+		a.State, a.Resolved, a.Resolver, a.Resolution = curfewv1.AlertState_ALERT_STATE_OPEN, nil, "", ""
+		a.Assignee, a.Acknowledged = "", nil
+	}
 	return note(a, who, who+" says that it was NOT them: somebody else acts with their account.", true, now)
 }
 

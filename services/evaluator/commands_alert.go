@@ -61,8 +61,8 @@ func (a *api) commandAlert(ctx context.Context, q *curfewv1.Command, of *curfewv
 	}
 	if err == nil {
 		_, err = a.changeAlert(ctx, of.GetId(), func(newest *curfewv1.Alert, now time.Time) (*curfewv1.Alert, string, error) {
-			// That it was not them is heard also after somebody resolved it.
-			if err := checkSeen(newest, q); err != nil && (q.GetKind() != curfewv1.CommandKind_COMMAND_KIND_DISOWN || newest.GetEpisode() != q.GetEpisode()) {
+			// That it was not them is heard also after somebody resolved it, and after whoever it was went on.
+			if err := checkSeen(newest, q); err != nil && q.GetKind() != curfewv1.CommandKind_COMMAND_KIND_DISOWN {
 				return nil, "", err
 			}
 			return take(newest, now)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/curfewhq/curfew/internal/alert"
@@ -27,6 +28,9 @@ const notifierAuthor = "service:notifier"
 
 // findBatch is how many findings are taken in at once.
 const findBatch = 256
+
+// roomToGrow is what an alert needs for its deliveries, notes and commands, and the bus for its own words.
+const roomToGrow = 64 << 10
 
 // desk makes findings alerts and says where they go. What it knows besides the book it learns from the book.
 type desk struct {
@@ -184,6 +188,12 @@ func (d *desk) take(ctx context.Context, messages []bus.Message) error {
 	for _, id := range order {
 		entry, _ := d.book.Get(id) // one that is not there is new, or over, which storing it tells
 		if next := d.found(entry.Value, found[id]); next != nil {
+			if proto.Size(next) > d.Bus.MaxMessage()-roomToGrow {
+				if err := d.buryAll(ctx, of[id], bus.ErrTooLarge); err != nil {
+					return err
+				}
+				continue
+			}
 			changes = append(changes, alert.Change{Entry: entry, Next: next, Author: notifierAuthor, Detail: cameIn(entry.Value, next)})
 		}
 	}

@@ -245,7 +245,7 @@ func (c *crier) asking() []errand {
 			notice: &curfewv1.Notice{
 				Id: fmt.Sprintf("question-%s-%d", id, q.GetTime().AsTime().UnixNano()), Tenant: c.Tenant, Kind: curfewv1.NoticeKind_NOTICE_KIND_QUESTION,
 				To: []string{q.GetPerson()}, Alert: a, Contacts: c.reach.of(q.GetPerson()),
-				Text: fmt.Sprintf("%s asks: was this you? %s", q.GetAuthor(), a.GetFinding().GetTitle()),
+				Text: fmt.Sprintf("%s asks: was this you? %s", q.GetAuthor(), orUnsaid(a.GetFinding().GetTitle())),
 			},
 			told: func(ctx context.Context, dropped string) { c.asked(ctx, id, q, dropped) },
 		})

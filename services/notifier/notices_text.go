@@ -178,7 +178,7 @@ func why(g *curfewv1.Grant) string {
 
 // orUnsaid is what somebody wrote, as far as it fits: the whole stands in the grant, and what to do comes behind it.
 func orUnsaid(text string) string {
-	text = strings.TrimRight(strings.TrimSpace(text), ".")
+	text = strings.TrimRight(strings.Join(strings.Fields(text), " "), ".")
 	if text == "" {
 		return "not said"
 	}

@@ -47,6 +47,7 @@ type sender struct {
 	name     string
 	receiver Receiver
 	wake     chan struct{} // something is to be posted
+	doubt    chan struct{} // something is to be asked for
 	stir     chan struct{} // something is to be told
 
 	mu      sync.Mutex
@@ -61,6 +62,7 @@ type sender struct {
 	urgent  pace
 	edits   pace
 	paused  time.Time // nothing is posted before
+	doubted time.Time // nothing is asked for before
 	stirred time.Time // nothing is edited before
 	fails   int       // in a row
 	tried   time.Time // when anything was handed over last, by whomever
@@ -98,7 +100,7 @@ const urgentShare = 10
 
 func newSender(d *desk, name string, receiver Receiver) *sender {
 	s := &sender{
-		desk: d, name: name, receiver: receiver, wake: make(chan struct{}, 1), stir: make(chan struct{}, 1), items: map[string]item{},
+		desk: d, name: name, receiver: receiver, wake: make(chan struct{}, 1), doubt: make(chan struct{}, 1), stir: make(chan struct{}, 1), items: map[string]item{},
 		flying: map[string]bool{}, landed: map[string]string{}, looks: map[string]look{}, alone: map[string]bool{}, probed: map[string]bool{},
 		rests: map[string]repose{},
 	}
@@ -147,8 +149,10 @@ func (s *sender) changed(a *curfewv1.Alert) {
 	s.mu.Unlock()
 	switch it.need {
 	case alert.Nothing:
-	case alert.Post, alert.Settle:
+	case alert.Post:
 		poke(s.wake)
+	case alert.Settle:
+		poke(s.doubt)
 	default:
 		poke(s.stir)
 	}
@@ -191,11 +195,12 @@ func (s *sender) run(ctx context.Context) error {
 			s.posts.spend(now)
 			s.edits.spend(now)
 		}
-		s.paused, s.stirred, s.fails = time.Time{}, time.Time{}, 0
+		s.paused, s.doubted, s.stirred, s.fails = time.Time{}, time.Time{}, time.Time{}, 0
 		clear(s.flying)
 		s.mu.Unlock()
 		group, ctx := errgroup.WithContext(ctx)
 		group.Go(func() error { return s.posting(ctx) })
+		group.Go(func() error { return s.settling(ctx) })
 		group.Go(func() error { return s.telling(ctx) })
 		return true, group.Wait()
 	}, func(err error, _ time.Duration) {
@@ -210,10 +215,6 @@ func (s *sender) run(ctx context.Context) error {
 // posting shows what is to be shown, until ctx ends, whose error it returns.
 func (s *sender) posting(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if group := s.unsettled(); len(group) > 0 {
-			s.settle(ctx, group)
-			continue
-		}
 		ids, summary, wait := s.choose()
 		if len(ids) > 0 {
 			s.post(ctx, ids, summary)

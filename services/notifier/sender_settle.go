@@ -20,11 +20,27 @@ func looksAfter() []time.Duration {
 	return []time.Duration{time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second}
 }
 
+// settling finds out what became of what was handed over, until ctx ends, whose error it returns. What is to be shown does not
+// wait for it.
+func (s *sender) settling(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if group := s.unsettled(); len(group) > 0 {
+			s.settle(ctx, group)
+			continue
+		}
+		s.sleep(ctx, nap, s.doubt)
+	}
+	return ctx.Err()
+}
+
 // unsettled is the items of one post of which nobody knows whether it arrived, once it is time to look.
 func (s *sender) unsettled() []item {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.Clock.Now()
+	if left := s.doubted.Sub(now); left > 0 && left <= longestAsked {
+		return nil
+	}
 	post, at := "", time.Time{}
 	for _, it := range s.items {
 		if it.need != alert.Settle || s.flying[it.post] {
@@ -106,6 +122,9 @@ func (s *sender) settle(ctx context.Context, group []item) {
 		if r := delivery.AsRefused(err); r != nil {
 			after = min(r.After, longestAsked)
 		}
+		s.mu.Lock()
+		s.doubted = s.Clock.Now().Add(after)
+		s.mu.Unlock()
 		s.lookAgain(post, after)
 		s.count("unanswered", len(ids))
 		s.Log.Warn("a receiver does not say whether alerts arrived; it is asked again", "receiver", s.name, "alerts", len(ids), "error", err)

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/curfewhq/curfew/internal/alert"
 	"github.com/curfewhq/curfew/internal/delivery"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
@@ -65,7 +67,7 @@ func (s *sender) stale() (ref string, ids []string, urgent bool, wait time.Durat
 		return "", nil, false, wait
 	}
 	first := slices.MinFunc(ready, func(a, b item) int {
-		return cmp.Or(cmp.Compare(a.need, b.need), -cmp.Compare(a.severity, b.severity), a.sent.Compare(b.sent), cmp.Compare(a.id, b.id))
+		return cmp.Or(cmp.Compare(a.tries, b.tries), cmp.Compare(a.need, b.need), -cmp.Compare(a.severity, b.severity), a.sent.Compare(b.sent), cmp.Compare(a.id, b.id))
 	})
 	if wait := s.edits.take(now); wait > 0 {
 		return "", nil, false, wait
@@ -154,7 +156,12 @@ func (s *sender) edit(ctx context.Context, by time.Time, editor Editor, ref stri
 				return &delivery.Refused{Reason: "read the alerts of a message: " + err.Error()}
 			}
 		}
-		show = append(show, entry.Value)
+		one := entry.Value
+		if alert.Delivery(one, s.name).GetRef() != ref { // opened again since
+			one = proto.CloneOf(one)
+			one.State, one.Resolution = curfewv1.AlertState_ALERT_STATE_RESOLVED, "it was opened again since: its newest message says how it stands"
+		}
+		show = append(show, one)
 	}
 	slices.SortFunc(show, func(a, b *curfewv1.Alert) int {
 		return cmp.Or(-cmp.Compare(a.GetSeverity(), b.GetSeverity()), a.GetOpened().AsTime().Compare(b.GetOpened().AsTime()), cmp.Compare(a.GetId(), b.GetId()))
@@ -184,7 +191,7 @@ func (s *sender) await(ctx context.Context, urgent bool) {
 // news is what happened to alerts since a receiver was last told, each in a line, and whether everybody should see it.
 func (s *sender) news(alerts []*curfewv1.Alert, before map[string]*curfewv1.Shown) (lines []string, loud bool) {
 	for _, a := range alerts {
-		has, many := before[a.GetId()], len(alerts) > 1 || len(alert.Delivery(a, s.name).GetWith()) > 0
+		has, many := before[a.GetId()], len(alerts) > 1 || len(alert.Delivery(a, s.name).GetWith()) > 0 || alert.Delivery(a, s.name).GetSummarised()
 		if more := int64(a.GetCount()) - int64(has.GetCount()); more > 0 && alert.Delivery(a, s.name).GetHold() == nil {
 			line := fmt.Sprintf("%d more of the same, %d in all.", more, a.GetCount())
 			if repeats := a.GetRepeats(); len(repeats) > 0 {
