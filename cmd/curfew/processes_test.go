@@ -20,14 +20,14 @@ import (
 )
 
 // The services in processes of their own, two of each, over one NATS server and one Redis: each event once, one decision
-// each, and the death of a collector and an evaluator changes nothing.
+// each, and neither the death of a collector and an evaluator nor NATS that goes and comes back changes anything.
 func TestServicesInProcessesOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	const events = 3000
 	okta := fake.NewOkta(fake.OktaConfig{Token: "token"})
 	server := httptest.NewServer(okta)
 	defer server.Close()
-	address, _ := bustest.Cluster(t, 1)
+	address, stopNATS, startNATS := bustest.Restartable(t)
 	redis := miniredis.RunT(t)
 
 	var processes []*process
@@ -56,7 +56,11 @@ func TestServicesInProcessesOfTheirOwn(t *testing.T) {
 	<-time.After(500 * time.Millisecond)
 	processes[0].kill(t)
 	processes[2].kill(t)
-	happen(events/2, events)
+	stopNATS()
+	happen(events/2, events*3/4)
+	<-time.After(2 * time.Second)
+	startNATS()
+	happen(events*3/4, events)
 	processes[1].wait(t)
 
 	b, err := bus.Open(t.Context(), bus.Config{URL: address})
