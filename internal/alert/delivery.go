@@ -158,6 +158,9 @@ func Sent(a *curfewv1.Alert, receiver, post, ref string, with []string, summaris
 	if d.GetRef() == "" {
 		d.Ref, d.With, d.Summarised = ref, with, summarised
 	}
+	if d.GetHas() == nil {
+		d.Shown = timestamppb.New(now)
+	}
 	d.State, d.Has, d.Sending, d.Post, d.Sent = curfewv1.DeliveryState_DELIVERY_STATE_SENT, d.GetSending(), nil, "", timestamppb.New(now)
 	d.Tries, d.Trouble, d.NotBefore = 0, "", nil
 	return a

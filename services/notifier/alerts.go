@@ -233,7 +233,7 @@ func cameIn(was, is *curfewv1.Alert) string {
 	case was == nil:
 		return "opened"
 	case was.GetEpisode() != is.GetEpisode():
-		return fmt.Sprintf("opened again, for the %dth time", is.GetEpisode())
+		return fmt.Sprintf("opened again: episode %d", is.GetEpisode())
 	default:
 		return fmt.Sprintf("%d more of the same, %d in all", is.GetCount()-was.GetCount(), is.GetCount())
 	}
@@ -287,9 +287,11 @@ func (d *desk) saysBetter(a *curfewv1.Alert) *curfewv1.Alert {
 	return nil
 }
 
-// isHeard is whether an alert goes to anybody: one that is itself kept back says nothing better.
+// isHeard is whether an alert goes to anybody, or went before somebody muted it: one that nobody hears of says nothing better.
 func isHeard(a *curfewv1.Alert) bool {
-	return slices.ContainsFunc(a.GetDeliveries(), func(x *curfewv1.AlertDelivery) bool { return x.GetHold() == nil })
+	return slices.ContainsFunc(a.GetDeliveries(), func(x *curfewv1.AlertDelivery) bool {
+		return x.GetHold() == nil || x.GetHas() != nil && x.GetEpisode() == a.GetEpisode()
+	})
 }
 
 // bury makes a dead letter of a finding that comes to nobody.

@@ -305,8 +305,9 @@ func TestSilencesAreAnnounced(t *testing.T) {
 
 // What another alert says better is kept back, and comes once that is resolved.
 func TestInhibition(t *testing.T) {
-	b, p := bustest.New(t), newPlace()
-	run(t, b, map[string]Receiver{"place": p})
+	b, p, c := bustest.New(t), newPlace(), clocktest.New(time.Now())
+	run(t, b, map[string]Receiver{"place": p}, withClock(c))
+	defer moving(t, c)()
 	same := func(f *curfewv1.Finding) { f.Event.Id = "e1" }
 	worse := found(t, b, "worse", "ida", detected("used_after_end"), same)
 	hidden := found(t, b, "hidden", "ida", detected("unauthorized_access"), same)
@@ -315,6 +316,18 @@ func TestInhibition(t *testing.T) {
 	})
 	found(t, b, "another", "bob", detected("unauthorized_access"))
 	p.until(t, "the others are shown", func() bool { return p.times()["worse"] == 1 && p.times()["another"] == 1 })
+	silence(t, b, c.Now(), func(s *curfewv1.Silence) {
+		s.Kind, s.Match = curfewv1.SilenceKind_SILENCE_KIND_MUTE, &curfewv1.SilenceMatch{AlertId: alert.ID(worse)}
+	})
+	found(t, b, "more", "ida", detected("used_after_end"), same)
+	waits(t, b, p, worse, "it is muted", func(a *curfewv1.Alert) bool { return deliveryOf(a).GetHold() != nil })
+	later := c.Now().Add(time.Minute)
+	p.until(t, "a minute passes", func() bool { return c.Now().After(later) })
+	p.mu.Lock()
+	if p.times()["hidden"] > 0 {
+		t.Error("that people muted what says it better brought it out")
+	}
+	p.mu.Unlock()
 	does(t, b, worse, func(a *curfewv1.Alert) *curfewv1.Alert { return alert.Resolve(a, "person:bob", "done", time.Now()) })
 	p.until(t, "it comes then", func() bool { return p.times()["hidden"] == 1 })
 }

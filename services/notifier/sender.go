@@ -315,7 +315,9 @@ func (s *sender) begin(ctx context.Context, ids []string, post string) (begun []
 		}
 		detail := "kept from " + s.name
 		if alert.Needed(next, s.name) == alert.Settle {
-			detail = "handing it to " + s.name
+			if detail = "handing it to " + s.name; alert.Delivery(next, s.name).GetHas() != nil {
+				detail = "bringing it up to date at " + s.name
+			}
 		}
 		changes = append(changes, alert.Change{Entry: entry, Next: next, Author: notifierAuthor, Detail: detail})
 	}

@@ -103,6 +103,8 @@ func (s *sender) record(ctx context.Context, ids []string, f func(*curfewv1.Aler
 func (s *sender) became(a *curfewv1.Alert) string {
 	d := alert.Delivery(a, s.name)
 	switch {
+	case d.GetTrouble() == "" && d.GetSent().AsTime().After(d.GetShown().AsTime()):
+		return s.name + " shows it as it stands"
 	case d.GetTrouble() == "":
 		return s.name + " has it"
 	case d.GetState() == curfewv1.DeliveryState_DELIVERY_STATE_SENDING:

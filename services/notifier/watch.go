@@ -67,12 +67,16 @@ type ill struct {
 	since             time.Time
 	title, reason     string
 	next              []string
+	quiet             bool // nothing shows it now, nor that it is over
 }
 
 // look looks at Curfew now and then, makes findings of what is not well, and resolves what is well again.
 func (w *watch) look(ctx context.Context, now time.Time) {
 	if now.Sub(w.looked) < watchEvery && !now.Before(w.looked) {
 		return
+	}
+	if w.looked.IsZero() {
+		w.restore()
 	}
 	w.looked = now
 	ills, err := w.lanes(ctx, now)
@@ -101,6 +105,20 @@ func (w *watch) look(ctx context.Context, now time.Time) {
 	w.recover(ctx, now, ills)
 	if len(ills) == 0 {
 		w.beat(ctx, now)
+	}
+}
+
+// restore begins from what another notifier found.
+func (w *watch) restore() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for id := range w.own {
+		entry, _ := w.book.Get(id)
+		f := entry.Value.GetFinding()
+		w.lasting[f.GetDetection()+" "+entry.Value.GetEntity()] = f.GetTime().AsTime()
+		if name, is := strings.CutPrefix(entry.Value.GetEntity(), "receiver:"); is {
+			w.stuck[name] = f.GetTime().AsTime()
+		}
 	}
 }
 
@@ -208,11 +226,17 @@ func (w *watch) refusing(now time.Time) []ill {
 	var ills []ill
 	for _, name := range w.receivers {
 		refused, waiting, took := w.senders[name].untaken()
-		since := w.stuck[name]
+		since, lasts := w.stuck[name], !w.lasting[receiverRefusing+" receiver:"+name].IsZero()
+		if took.After(since) {
+			since = time.Time{}
+			delete(w.stuck, name)
+		}
 		switch {
+		case refused == "" && lasts && !since.IsZero(): // what it refused need not be shown any more: nobody knows
+			ills = append(ills, ill{detection: receiverRefusing, entity: "receiver:" + name, since: since, quiet: true})
 		case refused == "":
 			delete(w.stuck, name)
-		case since.IsZero() || took.After(since):
+		case since.IsZero():
 			w.stuck[name] = now
 		case now.Sub(since) >= refusingAfter:
 			entry, _ := w.book.Get(refused)
@@ -247,7 +271,7 @@ func (s *sender) untaken() (refused string, waiting int, took time.Time) {
 func (w *watch) report(ctx context.Context, i ill, now time.Time) error {
 	hour := fmt.Sprint(i.since.Unix(), now.Sub(i.since)/time.Hour)
 	of := i.detection + " " + i.entity
-	if w.reported[of] == hour {
+	if i.quiet || w.reported[of] == hour {
 		return nil
 	}
 	f := &curfewv1.Finding{

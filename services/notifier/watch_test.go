@@ -277,9 +277,21 @@ func TestWhichReceiversRefuse(t *testing.T) {
 	busy.fault = func(string) error { return &delivery.Refused{Reason: "too fast", After: 20 * time.Second} }
 	run(t, b, map[string]Receiver{"place": p, "busy": busy}, withClock(c))
 	defer moving(t, c)()
-	found(t, b, "f1", "ida")
+	f := found(t, b, "f1", "ida")
 	p.until(t, "people hear of it elsewhere", func() bool { return strings.Contains(p.text(), "do not reach people at busy") })
 	if load(t, b, own(receiverRefusing, "receiver:place")) != nil {
 		t.Error("the other one refuses as well")
 	}
+	silence(t, b, c.Now(), func(s *curfewv1.Silence) { s.Match = &curfewv1.SilenceMatch{AlertId: alert.ID(f)} })
+	later := c.Now().Add(5 * time.Minute)
+	p.until(t, "five minutes pass in which nothing waits there", func() bool { return c.Now().After(later) })
+	if alert.IsOver(load(t, b, own(receiverRefusing, "receiver:busy"))) {
+		t.Error("it is said to be well and has taken nothing")
+	}
+	busy.mu.Lock()
+	busy.fault = func(string) error { return nil }
+	busy.mu.Unlock()
+	found(t, b, "f2", "bob")
+	busy.until(t, "it takes something", func() bool { return busy.times()["f2"] == 1 })
+	waits(t, b, p, own(receiverRefusing, "receiver:busy"), "it is well", alert.IsOver)
 }

@@ -824,7 +824,9 @@ type AlertDelivery struct {
 	// What kept it from going well the last time; "" = nothing did.
 	Trouble string `protobuf:"bytes,16,opt,name=trouble,proto3" json:"trouble,omitempty"`
 	// Whether its message names it only as one of many.
-	Summarised    bool `protobuf:"varint,17,opt,name=summarised,proto3" json:"summarised,omitempty"`
+	Summarised bool `protobuf:"varint,17,opt,name=summarised,proto3" json:"summarised,omitempty"`
+	// Since when it is shown there in this episode; absent while it is not.
+	Shown         *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=shown,proto3" json:"shown,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -969,6 +971,13 @@ func (x *AlertDelivery) GetSummarised() bool {
 		return x.Summarised
 	}
 	return false
+}
+
+func (x *AlertDelivery) GetShown() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Shown
+	}
+	return nil
 }
 
 // Shown is what of an alert a receiver has.
@@ -1717,7 +1726,7 @@ const file_curfew_v1_alert_proto_rawDesc = "" +
 	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x121\n" +
 	"\x06answer\x18\x04 \x01(\x0e2\x19.curfew.v1.QuestionAnswerR\x06answer\x126\n" +
 	"\banswered\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\banswered\x12\x12\n" +
-	"\x04told\x18\x06 \x01(\bR\x04told\"\xa9\x04\n" +
+	"\x04told\x18\x06 \x01(\bR\x04told\"\xdb\x04\n" +
 	"\rAlertDelivery\x12\x1a\n" +
 	"\breceiver\x18\x01 \x01(\tR\breceiver\x12.\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x18.curfew.v1.DeliveryStateR\x05state\x12\x16\n" +
@@ -1737,7 +1746,8 @@ const file_curfew_v1_alert_proto_rawDesc = "" +
 	"\atrouble\x18\x10 \x01(\tR\atrouble\x12\x1e\n" +
 	"\n" +
 	"summarised\x18\x11 \x01(\bR\n" +
-	"summarised\"K\n" +
+	"summarised\x120\n" +
+	"\x05shown\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\x05shown\"K\n" +
 	"\x05Shown\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x12\n" +
 	"\x04note\x18\x02 \x01(\x04R\x04note\x12\x14\n" +
@@ -1886,23 +1896,24 @@ var file_curfew_v1_alert_proto_depIdxs = []int32{
 	18, // 20: curfew.v1.AlertDelivery.tried:type_name -> google.protobuf.Timestamp
 	18, // 21: curfew.v1.AlertDelivery.sent:type_name -> google.protobuf.Timestamp
 	18, // 22: curfew.v1.AlertDelivery.not_before:type_name -> google.protobuf.Timestamp
-	3,  // 23: curfew.v1.Hold.kind:type_name -> curfew.v1.HoldKind
-	18, // 24: curfew.v1.Hold.until:type_name -> google.protobuf.Timestamp
-	18, // 25: curfew.v1.AlertStep.time:type_name -> google.protobuf.Timestamp
-	5,  // 26: curfew.v1.AlertStep.alert:type_name -> curfew.v1.Alert
-	4,  // 27: curfew.v1.Silence.kind:type_name -> curfew.v1.SilenceKind
-	13, // 28: curfew.v1.Silence.match:type_name -> curfew.v1.SilenceMatch
-	18, // 29: curfew.v1.Silence.from:type_name -> google.protobuf.Timestamp
-	18, // 30: curfew.v1.Silence.until:type_name -> google.protobuf.Timestamp
-	19, // 31: curfew.v1.Silence.approvals:type_name -> curfew.v1.Approval
-	18, // 32: curfew.v1.Silence.ended:type_name -> google.protobuf.Timestamp
-	17, // 33: curfew.v1.SilenceMatch.severity:type_name -> curfew.v1.Severity
-	5,  // 34: curfew.v1.Post.alerts:type_name -> curfew.v1.Alert
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	18, // 23: curfew.v1.AlertDelivery.shown:type_name -> google.protobuf.Timestamp
+	3,  // 24: curfew.v1.Hold.kind:type_name -> curfew.v1.HoldKind
+	18, // 25: curfew.v1.Hold.until:type_name -> google.protobuf.Timestamp
+	18, // 26: curfew.v1.AlertStep.time:type_name -> google.protobuf.Timestamp
+	5,  // 27: curfew.v1.AlertStep.alert:type_name -> curfew.v1.Alert
+	4,  // 28: curfew.v1.Silence.kind:type_name -> curfew.v1.SilenceKind
+	13, // 29: curfew.v1.Silence.match:type_name -> curfew.v1.SilenceMatch
+	18, // 30: curfew.v1.Silence.from:type_name -> google.protobuf.Timestamp
+	18, // 31: curfew.v1.Silence.until:type_name -> google.protobuf.Timestamp
+	19, // 32: curfew.v1.Silence.approvals:type_name -> curfew.v1.Approval
+	18, // 33: curfew.v1.Silence.ended:type_name -> google.protobuf.Timestamp
+	17, // 34: curfew.v1.SilenceMatch.severity:type_name -> curfew.v1.Severity
+	5,  // 35: curfew.v1.Post.alerts:type_name -> curfew.v1.Alert
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_curfew_v1_alert_proto_init() }
