@@ -66,7 +66,7 @@ func alertListCommand(api *client) *cobra.Command {
 				return usageError{fmt.Errorf("--state %q must be open, acknowledged or resolved", state)}
 			}
 			request.State = curfewv1.AlertState(value)
-			ways := map[string]alertPrinter{"table": printAlerts, "json": printAlertLines, "csv": printAlertSheet}
+			ways := map[string]alertPrinter{"table": printFitting(c), "json": printAlertLines, "csv": printAlertSheet}
 			return api.alerts(c, ways, func(d curfewv1.AlertServiceClient) ([]*curfewv1.Alert, error) {
 				answer, err := d.ListAlerts(c.Context(), request, grpc.MaxCallRecvMsgSize(math.MaxInt32))
 				return answer.GetAlerts(), err
@@ -82,6 +82,23 @@ func alertListCommand(api *client) *cobra.Command {
 	c.Flags().BoolVar(&request.Resolved, "all", false, "resolved ones too")
 	c.Flags().StringP("output", "o", "table", "table, json or csv")
 	return c
+}
+
+// printFitting is printAlerts for what was asked for: where nothing fits it, what was asked for may be misspelt.
+func printFitting(c *cobra.Command) alertPrinter {
+	return func(out io.Writer, alerts []*curfewv1.Alert, now time.Time) error {
+		var asked []string
+		for _, name := range []string{"detection", "person", "source"} {
+			if flag := c.Flag(name); flag.Value.String() != "" {
+				asked = append(asked, "--"+name+" "+plain(flag.Value.String()))
+			}
+		}
+		if len(alerts) > 0 || len(asked) == 0 {
+			return printAlerts(out, alerts, now)
+		}
+		_, err := fmt.Fprintf(out, "no alerts fit %s; `curfew alert list --all` shows how what there is is spelt\n", strings.Join(asked, " "))
+		return err
+	}
 }
 
 // parseSeverity reads a severity by its word; "" is none.
@@ -114,8 +131,10 @@ its first eight characters.`,
 func alertResolveCommand(api *client) *cobra.Command {
 	var why string
 	c := &cobra.Command{
-		Use:     "resolve ID",
-		Short:   "Say what an alert was; the next finding opens it again",
+		Use:   "resolve ID",
+		Short: "Say what an alert was; the next finding opens it again",
+		Long: `Say what an alert was; the next finding opens it again. One that is resolved keeps what was said of it. The id can be
+cut to its first eight characters.`,
 		Example: `  curfew alert resolve 3f9a11c2 --why "the yearly audit, announced on Monday"`,
 		Args:    arguments(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -143,7 +162,8 @@ func alertShowCommand(api *client) *cobra.Command {
 		Use:   "show ID",
 		Short: "Show an alert: what it says, whom it reached and whom not and why, and its life",
 		Long: `Show an alert: what it says, for each receiver why it went there or why it did not, and its life.
-With --wait it is shown once every receiver has it from which it is not kept. Exit code 3: it goes to no receiver.`,
+With --wait it is shown once every receiver has it from which it is not kept. Exit code 3: it goes to no receiver. The
+id can be cut to its first eight characters.`,
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			show, known := map[string]func(io.Writer, *curfewv1.GetAlertResponse, time.Time) error{"table": printAlertLife, "json": printAlertLifeLine}[c.Flag("output").Value.String()]

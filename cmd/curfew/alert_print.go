@@ -182,7 +182,10 @@ func deliveryWord(a *curfewv1.Alert, d *curfewv1.AlertDelivery) string {
 	case curfewv1.DeliveryState_DELIVERY_STATE_SENDING:
 		word = "being handed over since " + clock(d.GetTried())
 	case curfewv1.DeliveryState_DELIVERY_STATE_SENT:
-		word = "it is there since " + clock(d.GetSent())
+		word = "it is there since " + clock(cmp.Or(d.GetShown(), d.GetSent()))
+		if d.GetShown() != nil && d.GetSent().AsTime().After(d.GetShown().AsTime()) {
+			word += ", brought up to date at " + clock(d.GetSent())
+		}
 		if d.GetHas().GetVersion() < a.GetVersion() {
 			word += ", as it stood before the newest changes"
 		}

@@ -12,8 +12,10 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc/codes"
@@ -49,7 +51,16 @@ func run(ctx context.Context, arguments []string, in io.Reader, out, errs io.Wri
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errs)
-	return exitCode(ctx, root.ExecuteContext(ctx), errs)
+	return exitCode(ctx, sayUnsent(root.ExecuteContext(ctx), arguments), errs)
+}
+
+// sayUnsent is an error in words where it is that a text of the command line cannot be sent.
+func sayUnsent(err error, arguments []string) error {
+	at := slices.IndexFunc(arguments, func(text string) bool { return !utf8.ValidString(text) })
+	if status.Code(err) != codes.Internal || at < 0 || !strings.Contains(err.Error(), "invalid UTF-8") {
+		return err
+	}
+	return usageError{fmt.Errorf("%q cannot be sent: it is not valid UTF-8; write it in a terminal whose encoding is UTF-8", arguments[at])}
 }
 
 // exitCode says what went wrong, where something did.
@@ -64,10 +75,10 @@ func exitCode(ctx context.Context, err error, errs io.Writer) int {
 		fmt.Fprintln(errs, "curfew: interrupted")
 		return exitFailed
 	case errors.As(err, &usage):
-		fmt.Fprintf(errs, "curfew: %v\n", err)
+		fmt.Fprintf(errs, "curfew: %s\n", plainLines(err.Error()))
 		return exitUsage
 	default:
-		fmt.Fprintf(errs, "curfew: %s\n", sayError(err))
+		fmt.Fprintf(errs, "curfew: %s\n", plainLines(sayError(err)))
 		if isDenied(err) {
 			return exitNo
 		}

@@ -121,6 +121,15 @@ func severityWord(s curfewv1.Severity) string {
 	return strings.TrimPrefix(s.String(), "SEVERITY_")
 }
 
+// plainLines is plain of each line; those behind the first are set in, so that none passes for a line of curfew's own.
+func plainLines(text string) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	for i, line := range lines {
+		lines[i] = plain(line)
+	}
+	return strings.Join(lines, "\n  ")
+}
+
 // plain keeps vendor text from commanding the terminal.
 func plain(text string) string {
 	return strings.Map(func(r rune) rune {

@@ -63,7 +63,8 @@ func silenceAddCommand(api *client) *cobra.Command {
 		Use:   "add",
 		Short: "Keep the alerts that fit all that is given from people, until an end",
 		Long: `Keep the alerts that fit all that is given from people, until an end, which people are told of.
-They are still opened and counted, and those that are open then go out at the end.
+They are still opened and counted, and those that are open then go out at the end. Each value is written whole, as
+curfew alert list and curfew alert show write it: none is a pattern.
 
   silence   at most 30 days
   mute      one alert, at most 7 days; 1 day where it is critical
@@ -86,13 +87,20 @@ They are still opened and counted, and those that are open then go out at the en
 			if request.Reason == "" {
 				return errNoWhy
 			}
+			if (span.length == "") == (span.until == "") {
+				return usageError{errors.New("give either --for or --until: a silence has an end")}
+			}
 			if err := span.into(&request.From, &request.Until, &request.Duration, false); err != nil {
 				return err
 			}
-			return api.silences(c, silenceCards(), func(d curfewv1.SilenceServiceClient) ([]*curfewv1.Silence, error) {
-				answer, err := d.CreateSilence(c.Context(), request)
-				return []*curfewv1.Silence{answer.GetSilence()}, err
-			})
+			var made *curfewv1.CreateSilenceResponse
+			if err := api.silences(c, silenceCards(), func(d curfewv1.SilenceServiceClient) (_ []*curfewv1.Silence, err error) {
+				made, err = d.CreateSilence(c.Context(), request)
+				return []*curfewv1.Silence{made.GetSilence()}, err
+			}); err != nil {
+				return err
+			}
+			return printFits(c, made)
 		},
 	}
 	c.Flags().StringVar(&span.length, "for", "", "how long: 45m, 2h45m, 7d")
@@ -109,6 +117,23 @@ They are still opened and counted, and those that are open then go out at the en
 	c.Flags().StringVar(&request.Reason, "why", "", "why")
 	c.Flags().StringP("output", "o", "table", "table or json")
 	return c
+}
+
+// printFits says how many of the open alerts a silence that was made fits: none may be a slip of the pen. What reads JSON
+// hears of that alone, and beside it.
+func printFits(c *cobra.Command, made *curfewv1.CreateSilenceResponse) error {
+	out, text := c.OutOrStdout(), fmt.Sprintf("  fits     %d of %d open alerts", made.GetFits(), made.GetOpen())
+	if c.Flag("output").Value.String() == "json" {
+		out = c.ErrOrStderr()
+	}
+	switch {
+	case made.Fits == nil, made.GetFits() > 0 && out != c.OutOrStdout(): // an earlier version does not say
+		return nil
+	case made.GetFits() == 0:
+		text = fmt.Sprintf("  fits     none of %d open alerts\n           it stands all the same, for those to come; is all spelt as in `curfew alert list --all`?", made.GetOpen())
+	}
+	_, err := fmt.Fprintln(out, text)
+	return err
 }
 
 func silenceListCommand(api *client) *cobra.Command {
@@ -187,6 +212,30 @@ func silenceWord(s *curfewv1.Silence, now time.Time) string {
 	}
 }
 
+// silenceStands is how a silence stands, since or until when.
+func silenceStands(s *curfewv1.Silence, now time.Time) string {
+	word, until := silenceWord(s, now), silenceEnd(s, now)
+	switch word {
+	case "ended", "refused":
+		return fmt.Sprintf("%s by %s at %s", word, s.GetEnder(), until)
+	case "over":
+		return "over since " + until
+	case "to come":
+		return fmt.Sprintf("to come at %s, until %s", when(s.GetFrom(), now), until)
+	default:
+		return word + " until " + until
+	}
+}
+
+// silenceEnd is when a silence ended or will.
+func silenceEnd(s *curfewv1.Silence, now time.Time) string {
+	end := s.GetUntil()
+	if s.GetEnded() != nil {
+		end = s.GetEnded()
+	}
+	return strings.NewReplacer("(in 0s)", "(in a moment)", "(0s ago)", "(just now)").Replace(when(end, now))
+}
+
 // silenceMatch is what a silence covers.
 func silenceMatch(s *curfewv1.Silence) string {
 	m := s.GetMatch()
@@ -208,7 +257,7 @@ func silenceMatch(s *curfewv1.Silence) string {
 func printSilence(out io.Writer, silences []*curfewv1.Silence, now time.Time) error {
 	var text bytes.Buffer
 	for _, s := range silences {
-		lines := []string{fmt.Sprintf("%s  %s of %s, %s until %s", s.GetId(), silenceKind(s), silenceMatch(s), silenceWord(s, now), when(s.GetUntil(), now))}
+		lines := []string{fmt.Sprintf("%s  %s: %s; %s", s.GetId(), silenceKind(s), silenceMatch(s), silenceStands(s, now))}
 		lines = append(lines, fmt.Sprintf("  why      %s, by %s", s.GetReason(), s.GetAuthor()))
 		for _, yes := range s.GetApprovals() {
 			lines = append(lines, fmt.Sprintf("  approved by %s at %s%s", yes.GetAuthor(), clock(yes.GetTime()), behind(yes.GetComment())))
@@ -221,8 +270,6 @@ func printSilence(out io.Writer, silences []*curfewv1.Silence, now time.Time) er
 			lines = append(lines, fmt.Sprintf("  answer   curfew silence approve %s, or end %s", s.GetId(), s.GetId()))
 		case "in force", "to come":
 			lines = append(lines, "  end it   curfew silence end "+s.GetId())
-		case "ended", "refused":
-			lines = append(lines, fmt.Sprintf("  ended    by %s at %s", s.GetEnder(), clock(s.GetEnded())))
 		}
 		for _, line := range lines {
 			fmt.Fprintln(&text, plain(line))
@@ -241,7 +288,7 @@ func printSilences(out io.Writer, silences []*curfewv1.Silence, now time.Time) e
 	columns := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(columns, "SILENCE\tKIND\tSTATE\tCOVERS\tUNTIL\tBY\tWHY")
 	for _, s := range silences {
-		cells := []string{s.GetId(), silenceKind(s), silenceWord(s, now), silenceMatch(s), when(s.GetUntil(), now), s.GetAuthor(), s.GetReason()}
+		cells := []string{s.GetId(), silenceKind(s), silenceWord(s, now), silenceMatch(s), silenceEnd(s, now), s.GetAuthor(), s.GetReason()}
 		for i, cell := range cells {
 			cells[i] = plain(cell)
 		}

@@ -27,8 +27,9 @@ const (
 	// maxSeen is how many findings are known again, which is more than are taken in at once: one that comes again later than
 	// so many others counts twice. maxFindings is how many are named.
 	maxSeen, maxFindings = 1024, 16
-	// maxRepeats is how many titles of further findings are kept, and maxTitle how long each may be, in bytes.
-	maxRepeats, maxTitle = 5, 300
+	// maxRepeats is how many titles of further findings are kept, and maxTitle how long each may be, in bytes; maxNote is that
+	// of a note, which says what still lives on after a revocation.
+	maxRepeats, maxTitle, maxNote = 5, 300, 1200
 	// MaxNotes is how many notes are kept.
 	MaxNotes = 20
 	// maxCommands is how many commands are known as carried out, and maxRevoked how many grants as ended from an alert.
@@ -90,12 +91,12 @@ func Add(a *curfewv1.Alert, f *curfewv1.Finding, now time.Time) *curfewv1.Alert 
 		a.Object = ""
 	}
 	if f.GetSeverity() <= a.GetSeverity() {
-		a.Repeats = newest(append(a.Repeats, cut(f.GetTitle())), maxRepeats)
+		a.Repeats = newest(append(a.Repeats, cut(f.GetTitle(), maxTitle)), maxRepeats)
 		return a
 	}
-	a.Repeats = newest(append(a.Repeats, cut(a.GetFinding().GetTitle())), maxRepeats)
+	a.Repeats = newest(append(a.Repeats, cut(a.GetFinding().GetTitle(), maxTitle)), maxRepeats)
 	a.Finding, a.Severity = f, f.GetSeverity()
-	return note(a, "service:notifier", fmt.Sprintf("It is %s now: %s", Word(f.GetSeverity()), cut(f.GetTitle())), true, now)
+	return note(a, "service:notifier", fmt.Sprintf("It is %s now: %s", Word(f.GetSeverity()), cut(f.GetTitle(), maxTitle)), true, now)
 }
 
 func open(a *curfewv1.Alert, f *curfewv1.Finding, now time.Time) *curfewv1.Alert {
@@ -156,8 +157,8 @@ func Resolve(a *curfewv1.Alert, who, what string, now time.Time) *curfewv1.Alert
 		return nil
 	}
 	a = proto.CloneOf(a)
-	a.State, a.Resolved, a.Resolver, a.Resolution, a.EscalateAt = curfewv1.AlertState_ALERT_STATE_RESOLVED, timestamppb.New(now), who, cut(what), nil
-	return note(a, who, "Resolved: "+cut(what), false, now)
+	a.State, a.Resolved, a.Resolver, a.Resolution, a.EscalateAt = curfewv1.AlertState_ALERT_STATE_RESOLVED, timestamppb.New(now), who, cut(what, maxTitle), nil
+	return note(a, who, "Resolved: "+cut(what, maxTitle), false, now)
 }
 
 // Escalate is an alert for which others are called, as nobody took it on; next is when the next are, the zero time = nobody
@@ -219,7 +220,7 @@ func note(a *curfewv1.Alert, author, text string, loud bool, now time.Time) *cur
 		number = a.GetNotes()[len(a.GetNotes())-1].GetNumber() + 1
 	}
 	a.Notes = newest(append(a.Notes, &curfewv1.AlertNote{
-		Number: number, Time: timestamppb.New(now), Author: author, Text: cut(text), Loud: loud,
+		Number: number, Time: timestamppb.New(now), Author: author, Text: cut(text, maxNote), Loud: loud,
 	}), MaxNotes)
 	a.Version++
 	return a
@@ -270,11 +271,11 @@ func newest[T any](list []T, most int) []T {
 }
 
 // cut is what somebody else wrote as far as an alert keeps it.
-func cut(text string) string {
-	if len(text) <= maxTitle {
+func cut(text string, most int) string {
+	if len(text) <= most {
 		return strings.ToValidUTF8(text, "\uFFFD")
 	}
-	return strings.ToValidUTF8(text[:maxTitle], "") + "…"
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 // Word is a severity as a person says it.

@@ -175,7 +175,7 @@ func Unsent(a *curfewv1.Alert, receiver, post, trouble string, sure bool, notBef
 	a = proto.CloneOf(a)
 	d := Delivery(a, receiver)
 	d.Tries++
-	d.Trouble, d.NotBefore = cut(trouble), timestamppb.New(notBefore)
+	d.Trouble, d.NotBefore = cut(trouble, maxTitle), timestamppb.New(notBefore)
 	if !sure {
 		return a
 	}

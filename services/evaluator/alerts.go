@@ -112,6 +112,8 @@ func (e *evaluator) alert(ctx context.Context, id string) (*curfewv1.Alert, erro
 		}
 	}
 	switch {
+	case errors.Is(err, bus.ErrNotFound) && len(id) < shortAlert:
+		return nil, status.Errorf(codes.NotFound, "there is no alert %q: an id can be cut, to its first %d characters at least, as the list of alerts shows them", id, shortAlert)
 	case errors.Is(err, bus.ErrNotFound), err == nil && entry.Value.GetId() == "":
 		return nil, status.Errorf(codes.NotFound, "there is no alert %q; the list of alerts, resolved ones too, shows what there is", id)
 	case err != nil:
@@ -191,17 +193,17 @@ func (a *api) AcknowledgeAlert(ctx context.Context, request *curfewv1.Acknowledg
 	return &curfewv1.AcknowledgeAlertResponse{Alert: next}, nil
 }
 
-// ResolveAlert says what an alert was. One that is resolved keeps what was said of it.
+// ResolveAlert says what an alert was. One that is resolved keeps what was said of it, and other words are refused.
 func (a *api) ResolveAlert(ctx context.Context, request *curfewv1.ResolveAlertRequest) (*curfewv1.ResolveAlertResponse, error) {
 	const action = "alerts.resolve"
 	found, err := a.findAlert(ctx, request.GetId(), action, request)
 	if err != nil {
 		return nil, err
 	}
-	err = checkReason(request.GetReason())
+	err = checkWhy(request.GetReason())
 	var next *curfewv1.Alert
 	if err == nil {
-		next, err = a.changeAlert(ctx, found.GetId(), resolve(callerOf(ctx), request.GetReason()))
+		next, err = a.changeAlert(ctx, found.GetId(), resolveOpen(callerOf(ctx), request.GetReason()))
 	}
 	if err != nil {
 		return nil, a.refuse(ctx, action, aboutAlert(found), request, err)
@@ -217,14 +219,49 @@ func acknowledge(by caller) move {
 		if a.GetState() == resolved {
 			return nil, "", sayResolved(a)
 		}
+		if a.GetEntity() == by.subject {
+			return nil, "", sayOwn()
+		}
 		return alert.Acknowledge(a, by.subject, now), "taken on", nil
 	}
 }
 
 func resolve(by caller, what string) move {
 	return func(a *curfewv1.Alert, now time.Time) (*curfewv1.Alert, string, error) {
+		if a.GetEntity() == by.subject {
+			return nil, "", sayOwn()
+		}
 		return alert.Resolve(a, by.subject, what, now), "resolved: " + what, nil
 	}
+}
+
+// sayOwn refuses who an alert is about: nobody makes go away what they did.
+func sayOwn() error {
+	return status.Error(codes.PermissionDenied, "the alert is about you: somebody else has to look at it")
+}
+
+// resolveOpen is resolve of an alert that is open, or that the caller resolved with the same words: nobody's words are lost
+// without their hearing of it.
+func resolveOpen(by caller, what string) move {
+	return func(a *curfewv1.Alert, now time.Time) (*curfewv1.Alert, string, error) {
+		if a.GetState() == resolved && (a.GetResolver() != by.subject || a.GetResolution() != what) {
+			return nil, "", sayResolved(a)
+		}
+		return resolve(by, what)(a, now)
+	}
+}
+
+// checkWhy refuses a reason that is missing or too long.
+func checkWhy(reason string) error {
+	return cmp.Or(checkLength("the reason", reason), checkReason(reason))
+}
+
+// checkLength refuses what somebody says that is too long.
+func checkLength(name, text string) error {
+	if len(text) > maxGrantText {
+		return invalid("%s has %d bytes, and may have %d at most", name, len(text), maxGrantText)
+	}
+	return nil
 }
 
 // sayResolved refuses what can be done only about an alert that is open.

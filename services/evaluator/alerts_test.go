@@ -102,10 +102,18 @@ func TestAlertsOverTheAPI(t *testing.T) {
 	}
 	_, err = alerts.AcknowledgeAlert(as["ann"], &curfewv1.AcknowledgeAlertRequest{Id: r.alert.GetId()})
 	said(t, "resolved", err, codes.FailedPrecondition, "by person:ben: a test")
-	again, err := alerts.ResolveAlert(as["ann"], &curfewv1.ResolveAlertRequest{Id: r.alert.GetId(), Reason: "another"})
-	if err != nil || again.GetAlert().GetResolution() != "a test" {
+	again, err := alerts.ResolveAlert(as["ben"], &curfewv1.ResolveAlertRequest{Id: r.alert.GetId(), Reason: "a test"})
+	if err != nil || again.GetAlert().GetVersion() != over.GetAlert().GetVersion() {
 		t.Errorf("resolved twice: got %v, %v", again, err)
 	}
+	_, err = alerts.ResolveAlert(as["ben"], &curfewv1.ResolveAlertRequest{Id: r.alert.GetId(), Reason: "another"})
+	said(t, "resolved with other words", err, codes.FailedPrecondition, "by person:ben: a test")
+	_, err = alerts.ResolveAlert(as["ann"], &curfewv1.ResolveAlertRequest{Id: r.alert.GetId(), Reason: "a test"})
+	said(t, "resolved by another", err, codes.FailedPrecondition, "by person:ben: a test")
+	_, err = alerts.ResolveAlert(as["ann"], &curfewv1.ResolveAlertRequest{Id: r.alert.GetId(), Reason: strings.Repeat("x", 513)})
+	said(t, "too long", err, codes.InvalidArgument, "the reason has 513 bytes, and may have 512 at most")
+	_, err = alerts.GetAlert(as["ann"], &curfewv1.GetAlertRequest{Id: r.alert.GetId()[:7]})
+	said(t, "too short", err, codes.NotFound, "to its first 8 characters at least")
 	if got := list("ann", &curfewv1.ListAlertsRequest{}) + ", " + list("ann", &curfewv1.ListAlertsRequest{Resolved: true}); got != "app low, app eve low" {
 		t.Errorf("got %q", got)
 	}
@@ -175,7 +183,7 @@ func TestSilencesOverTheAPI(t *testing.T) {
 		t.Fatalf("got %v, %v", wide, err)
 	}
 	_, err = silences.ApproveSilence(as["admin"], &curfewv1.ApproveSilenceRequest{Id: wide.GetId()})
-	said(t, "a service", err, codes.PermissionDenied, "service:admin is no person")
+	said(t, "a service", err, codes.PermissionDenied, "`curfew token create ida` makes one")
 	yes, err := silences.ApproveSilence(as["cat"], &curfewv1.ApproveSilenceRequest{Id: wide.GetId(), Comment: "I know of it"})
 	if err != nil || len(yes.GetSilence().GetApprovals()) != 1 || r.now().GetState() != resolved {
 		t.Errorf("got %v, %v, and %v", yes, err, r.now().GetState())
@@ -218,4 +226,8 @@ func TestASilenceOfALaterVersion(t *testing.T) {
 	}
 	_, err = r.api.ListSilences(r.as("service:admin"), &curfewv1.ListSilencesRequest{})
 	said(t, "a list", err, codes.DataLoss, "run a newer one")
+	q := quiet(func(q *curfewv1.CreateSilenceRequest) { q.Match.Source = "okta" })
+	if made, err := r.api.CreateSilence(r.as("service:admin"), q); err != nil || made.GetSilence() == nil {
+		t.Errorf("one beside it: got %v, %v", made, err)
+	}
 }

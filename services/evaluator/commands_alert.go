@@ -52,7 +52,7 @@ func (a *api) commandAlert(ctx context.Context, q *curfewv1.Command, of *curfewv
 	var err error
 	switch q.GetKind() {
 	case curfewv1.CommandKind_COMMAND_KIND_RESOLVE:
-		err = checkReason(q.GetReason())
+		err = checkWhy(q.GetReason())
 	case curfewv1.CommandKind_COMMAND_KIND_ASK:
 		if strings.HasPrefix(of.GetEntity(), "person:") { // so that whoever asks them can reach them
 			err = asStatus(a.keepContact(ctx, of.GetEntity()))

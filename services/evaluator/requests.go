@@ -217,11 +217,16 @@ func (a *api) checkNotLost(ctx context.Context, by *picture, subject string, now
 	return err
 }
 
+// sayNoPerson refuses the answer of a service.
+func sayNoPerson(by caller) error {
+	return status.Errorf(codes.PermissionDenied, "%s is no person, and an answer is a person's: show the token of a person who may; `curfew token create ida` makes one", by.subject)
+}
+
 // checkAnswer refuses an answer that is nobody's, or of nothing that was seen.
 func checkAnswer(ctx context.Context, a *api, by caller, digest, text string) error {
 	switch {
 	case by.person == "":
-		return status.Errorf(codes.PermissionDenied, "%s is no person, and an answer is a person's", by.subject)
+		return sayNoPerson(by)
 	case digest == "":
 		return invalid("the digest is missing: an answer names the request as it was seen")
 	}

@@ -42,17 +42,49 @@ func (a *api) CreateSilence(ctx context.Context, request *curfewv1.CreateSilence
 	if err := a.allow(ctx, action, about, request); err != nil {
 		return nil, err
 	}
+	open, err := a.alerts(ctx, func(one *curfewv1.Alert) bool { return one.GetState() != resolved })
+	if err != nil {
+		return nil, err
+	}
 	s, err := a.makeSilence(ctx, request, &curfewv1.Silence{Id: silenceID("")})
 	if err != nil {
 		return nil, a.refuse(ctx, action, about, request, err)
 	}
-	return &curfewv1.CreateSilenceResponse{Silence: s}, nil
+	fits := uint64(0)
+	for _, one := range open {
+		if alert.Covers(s.GetMatch(), one) {
+			fits++
+		}
+	}
+	return &curfewv1.CreateSilenceResponse{Silence: s, Fits: new(fits), Open: new(uint64(len(open)))}, a.noteSilence(ctx, s)
 }
 
-// makeSilence stores what is asked for in a silence that has its id. Where one of that id stands already it is that one.
+// noteSilence says on the alert that a silence is of that it was made; once, however often it is called.
+func (a *api) noteSilence(ctx context.Context, s *curfewv1.Silence) error {
+	if s.GetAlertId() == "" {
+		return nil
+	}
+	_, err := a.changeAlert(ctx, s.GetAlertId(), func(newest *curfewv1.Alert, now time.Time) (*curfewv1.Alert, string, error) {
+		if newest.GetId() == "" || slices.ContainsFunc(newest.GetNotes(), func(n *curfewv1.AlertNote) bool { return strings.Contains(n.GetText(), s.GetId()) }) {
+			return nil, "", nil
+		}
+		text := saySilence(s)
+		return alert.Note(newest, callerOf(ctx).subject, text, false, now), text, nil
+	})
+	if err != nil {
+		return status.Errorf(codes.Unavailable, "the silence %s is stored, and its alert does not say so yet; ask for it again within a minute: %s", s.GetId(), status.Convert(err).Message())
+	}
+	return nil
+}
+
+// makeSilence stores what is asked for in a silence that has its id. Where one of that id stands already, or the author made
+// the same just before, it is that one.
 func (a *api) makeSilence(ctx context.Context, q *curfewv1.CreateSilenceRequest, s *curfewv1.Silence) (*curfewv1.Silence, error) {
 	if err := a.fillSilence(ctx, q, s, time.Now()); err != nil {
 		return nil, err
+	}
+	if same, err := a.sameSilence(ctx, s); same != nil || err != nil {
+		return same, err
 	}
 	content, err := proto.Marshal(s)
 	if err != nil {
@@ -98,9 +130,21 @@ func (a *api) ListSilences(ctx context.Context, request *curfewv1.ListSilencesRe
 	if err := a.allow(ctx, "silences.list", onSilences, request); err != nil {
 		return nil, err
 	}
-	var all []*curfewv1.Silence
-	now, done := time.Now(), errors.New("done")
-	err := a.Bus.Watch(ctx, bus.Silences, func(entry *bus.Entry) error {
+	now := time.Now()
+	all, err := a.silences(ctx, func(s *curfewv1.Silence) bool { return request.GetEnded() || !alert.HasEnded(s, now) })
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(all, func(a, b *curfewv1.Silence) int {
+		return cmp.Or(silenceEnd(a).Compare(silenceEnd(b)), strings.Compare(a.GetId(), b.GetId()))
+	})
+	return &curfewv1.ListSilencesResponse{Silences: all}, nil
+}
+
+// silences is the silences that a caller wants, in no order.
+func (a *api) silences(ctx context.Context, wanted func(*curfewv1.Silence) bool) (all []*curfewv1.Silence, err error) {
+	done := errors.New("done")
+	err = a.Bus.Watch(ctx, bus.Silences, func(entry *bus.Entry) error {
 		if entry == nil {
 			return done
 		}
@@ -108,7 +152,7 @@ func (a *api) ListSilences(ctx context.Context, request *curfewv1.ListSilencesRe
 			return nil
 		}
 		s, err := readSilence(*entry)
-		if err == nil && (request.GetEnded() || !alert.HasEnded(s, now)) {
+		if err == nil && wanted(s) {
 			all = append(all, s)
 		}
 		return err
@@ -116,10 +160,7 @@ func (a *api) ListSilences(ctx context.Context, request *curfewv1.ListSilencesRe
 	if !errors.Is(err, done) {
 		return nil, asStatus(err)
 	}
-	slices.SortFunc(all, func(a, b *curfewv1.Silence) int {
-		return cmp.Or(silenceEnd(a).Compare(silenceEnd(b)), strings.Compare(a.GetId(), b.GetId()))
-	})
-	return &curfewv1.ListSilencesResponse{Silences: all}, nil
+	return all, nil
 }
 
 func silenceEnd(s *curfewv1.Silence) time.Time {
@@ -164,9 +205,9 @@ func (a *api) ApproveSilence(ctx context.Context, request *curfewv1.ApproveSilen
 func (a *api) approveSilence(ctx context.Context, request *curfewv1.ApproveSilenceRequest) (*curfewv1.Silence, error) {
 	by := callerOf(ctx)
 	if by.person == "" {
-		return nil, status.Errorf(codes.PermissionDenied, "%s is no person, and an answer is a person's", by.subject)
+		return nil, sayNoPerson(by)
 	}
-	if err := cmp.Or(checkText(request.GetComment()), a.checkPerson(ctx, by.person)); err != nil {
+	if err := cmp.Or(checkLength("the comment", request.GetComment()), a.checkPerson(ctx, by.person)); err != nil {
 		return nil, err
 	}
 	return a.changeSilence(ctx, request.GetId(), func(s *curfewv1.Silence, now time.Time) (bool, error) {

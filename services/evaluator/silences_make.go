@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -47,11 +49,14 @@ func (a *api) fillSilence(ctx context.Context, q *curfewv1.CreateSilenceRequest,
 		s.Match = &curfewv1.SilenceMatch{}
 	}
 	s.Match.Entity = asEntity(s.Match.GetEntity())
-	if err := cmp.Or(checkMatch(s), checkReason(s.GetReason()), setSpan(s, q, now)); err != nil {
+	if err := cmp.Or(checkMatch(s), checkWhy(s.GetReason()), setSpan(s, q, now)); err != nil {
 		return err
 	}
 	if s.GetKind() == expected {
 		s.ApprovalsNeeded = 1
+	}
+	if s.GetMatch().GetEntity() == s.GetAuthor() {
+		return sayOwn()
 	}
 	if s.GetMatch().GetAlertId() == "" {
 		return nil
@@ -60,15 +65,22 @@ func (a *api) fillSilence(ctx context.Context, q *curfewv1.CreateSilenceRequest,
 	if err != nil {
 		return err
 	}
+	if of.GetEntity() == s.GetAuthor() {
+		return sayOwn()
+	}
 	s.AlertId, s.Match.AlertId = of.GetId(), of.GetId()
+	if err := checkFits(s.GetMatch(), of); err != nil {
+		return err
+	}
 	switch {
+	case s.GetKind() == mute && of.GetState() == resolved:
+		return sayResolved(of)
 	case s.GetKind() == expected:
-		s.Match = &curfewv1.SilenceMatch{Detection: of.GetFinding().GetDetection(), Entity: of.GetEntity(), DataClass: of.GetDataClass(), Object: s.Match.GetObject()}
+		s.Match = &curfewv1.SilenceMatch{Detection: of.GetFinding().GetDetection(), Entity: of.GetEntity(), DataClass: of.GetDataClass(), Source: s.Match.GetSource(), Object: s.Match.GetObject(), Severity: s.Match.GetSeverity()}
 		s.Row = missingRow(of, s.Match.GetObject())
-	case s.GetUntil().AsTime().Sub(s.GetFrom().AsTime()) <= longestCritical:
-	case of.GetSeverity() == curfewv1.Severity_SEVERITY_CRITICAL:
+	case of.GetSeverity() == curfewv1.Severity_SEVERITY_CRITICAL && s.GetUntil().AsTime().Sub(s.GetFrom().AsTime()) > longestCritical:
 		return invalid("the alert is critical, and can be kept quiet for %s at most", grant.SayLength(longestCritical))
-	default:
+	case of.GetSeverity() != curfewv1.Severity_SEVERITY_CRITICAL && s.GetMatch().GetSeverity() == curfewv1.Severity_SEVERITY_UNSPECIFIED:
 		s.Match.Severity = curfewv1.Severity_SEVERITY_HIGH // becoming critical ends the quiet
 	}
 	return nil
@@ -78,9 +90,15 @@ func (a *api) fillSilence(ctx context.Context, q *curfewv1.CreateSilenceRequest,
 func checkMatch(s *curfewv1.Silence) error {
 	m := s.GetMatch()
 	for _, text := range []string{m.GetAlertId(), m.GetDetection(), m.GetEntity(), m.GetDataClass(), m.GetSource(), m.GetObject()} {
-		if len(text) > maxGrantText {
+		switch {
+		case len(text) > maxGrantText:
 			return invalid("%.20q... has %d bytes; no text of a silence may have more than %d", text, len(text), maxGrantText)
+		case strings.Contains(text, "*"):
+			return invalid("%q would fit nothing: \"*\" is no pattern here, and each value is written whole; leave out what may be anything", text)
 		}
+	}
+	if _, known := curfewv1.Severity_name[int32(m.GetSeverity())]; !known {
+		return invalid("a severity %d is not known", m.GetSeverity())
 	}
 	rest := m.GetDetection() + m.GetEntity() + m.GetDataClass() + m.GetSource() + m.GetObject()
 	switch {
@@ -92,6 +110,44 @@ func checkMatch(s *curfewv1.Silence) error {
 		return invalid("what is expected is said of an alert, or of an entity and a detection")
 	}
 	return nil
+}
+
+// checkFits refuses what is said of an alert beside its id and is not so of it: both together would cover nothing.
+func checkFits(m *curfewv1.SilenceMatch, of *curfewv1.Alert) error {
+	for _, part := range []struct{ name, want, got string }{
+		{"detection", m.GetDetection(), of.GetFinding().GetDetection()}, {"entity", m.GetEntity(), of.GetEntity()}, {"data class", m.GetDataClass(), of.GetDataClass()},
+		{"source", m.GetSource(), of.GetFinding().GetEvent().GetSource()}, {"object", m.GetObject(), of.GetObject()},
+	} {
+		if part.want != "" && part.want != part.got {
+			return invalid("the %s of the alert is %s, and not %q: both together would fit nothing; give the alert alone", part.name, cmp.Or(part.got, "not one alone, or not known"), part.want)
+		}
+	}
+	if m.GetSeverity() != curfewv1.Severity_SEVERITY_UNSPECIFIED && of.GetSeverity() > m.GetSeverity() {
+		return invalid("the alert is %s, and what is above %s would not be kept back: both together would fit nothing", alert.Word(of.GetSeverity()), alert.Word(m.GetSeverity()))
+	}
+	return nil
+}
+
+// sameSilence is the one that its author made just before and that is not over: of the same kind, scope and times, to a
+// minute. It is nil where there is none, and an error where that one has another reason, which would be lost.
+func (a *api) sameSilence(ctx context.Context, s *curfewv1.Silence) (*curfewv1.Silence, error) {
+	near := func(a, b *timestamppb.Timestamp) bool { return a.AsTime().Sub(b.AsTime()).Abs() <= time.Minute }
+	now := time.Now()
+	same, err := a.silences(ctx, func(one *curfewv1.Silence) bool {
+		return one.GetAuthor() == s.GetAuthor() && one.GetKind() == s.GetKind() && proto.Equal(one.GetMatch(), s.GetMatch()) &&
+			near(one.GetFrom(), s.GetFrom()) && near(one.GetUntil(), s.GetUntil()) && !alert.HasEnded(one, now)
+	})
+	switch {
+	case status.Code(err) == codes.DataLoss: // one of a later version, say: it may keep nobody from a silence
+		return nil, nil
+	case err != nil || len(same) == 0:
+		return nil, err
+	}
+	if one := same[0]; one.GetReason() != s.GetReason() {
+		return nil, status.Errorf(codes.AlreadyExists, "you made the same just now, %s, until %s: %s; end that one first, or give another end",
+			one.GetId(), alert.Moment(one.GetUntil().AsTime()), one.GetReason())
+	}
+	return same[0], nil
 }
 
 // setSpan sets from when until when a silence is, and refuses one without an end, or with one too late.
@@ -138,8 +194,11 @@ func missingRow(a *curfewv1.Alert, object string) string {
 // saySilence is what a silence does, for an alert's life.
 func saySilence(s *curfewv1.Silence) string {
 	until := alert.Moment(s.GetUntil().AsTime())
-	if s.GetKind() == expected {
+	switch {
+	case s.GetKind() == expected:
 		return fmt.Sprintf("Proposed as expected until %s (%s): %s. A second person has to say yes.", until, s.GetId(), s.GetReason())
+	case s.GetFrom().AsTime().After(time.Now()):
+		return fmt.Sprintf("To be muted from %s until %s (%s): %s", alert.Moment(s.GetFrom().AsTime()), until, s.GetId(), s.GetReason())
 	}
 	return fmt.Sprintf("Muted until %s (%s): %s", until, s.GetId(), s.GetReason())
 }

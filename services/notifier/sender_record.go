@@ -27,9 +27,11 @@ func (s *sender) landWith(ctx context.Context, post, ref string, ids, together [
 		delete(s.probed, id)
 		delete(s.rests, id)
 	}
-	for id := range s.probed { // it takes others, so it is that one
+	for id := range s.probed { // it takes others, so it is that one, or was away: then those come first that it did not take
 		r := s.rests[id]
-		r.until = now.Add(min(5*time.Second<<min(r.times, 6), 5*time.Minute))
+		if r.times > 0 {
+			r.until = now.Add(min(5*time.Second<<min(r.times-1, 6), 5*time.Minute))
+		}
 		r.times++
 		s.rests[id] = r
 	}

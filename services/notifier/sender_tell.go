@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -204,7 +205,7 @@ func (s *sender) news(alerts []*curfewv1.Alert, before map[string]*curfewv1.Show
 				continue
 			}
 			author := ""
-			if n.GetAuthor() != notifierAuthor {
+			if n.GetAuthor() != notifierAuthor && !strings.HasPrefix(n.GetText(), n.GetAuthor()) {
 				author = n.GetAuthor() + ": "
 			}
 			lines = append(lines, say(a, many, "%s%s (%s)", author, n.GetText(), moment(n.GetTime().AsTime())))

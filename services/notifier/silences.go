@@ -97,7 +97,16 @@ func over(s *curfewv1.Silence, held, open int) string {
 	if s.GetEnded() != nil {
 		how = s.GetEnder() + " ended it"
 	}
-	return fmt.Sprintf("Alerts are no longer kept quiet: %s. %s. %d alerts were kept back to the end, and the %d that are open come now.", covers(s.GetMatch()), how, held, open)
+	kept := "It kept nothing back to the end."
+	switch {
+	case held == 1 && open == 1:
+		kept = "1 alert was kept back to the end, is open, and comes now."
+	case held == 1:
+		kept = "1 alert was kept back to the end, and is resolved."
+	case held > 1:
+		kept = fmt.Sprintf("%d alerts were kept back to the end; %d of them are open, and come now.", held, open)
+	}
+	return fmt.Sprintf("Alerts are no longer kept quiet: %s. %s. %s", covers(s.GetMatch()), how, kept)
 }
 
 // keptBack is how many alerts a silence keeps back, and how many of them are open.

@@ -77,6 +77,9 @@ func TestTimelines(t *testing.T) {
 				t.Errorf("findings counted (-want +got):\n%.2000s", diff)
 			}
 			got.checkOrder(t)
+			if line.silent > 0 {
+				got.checkCriticalFirst(t)
+			}
 		})
 	}
 }
@@ -227,6 +230,22 @@ func (p *place) checkOrder(t *testing.T) {
 		for i, a := range m.alerts {
 			if i > 0 && a.GetSeverity() > m.alerts[i-1].GetSeverity() {
 				t.Errorf("in %s %s stands behind what is less severe", m.ref, a.GetFinding().GetTitle())
+			}
+		}
+	}
+}
+
+// checkCriticalFirst says where something less severe came back before something critical.
+func (p *place) checkCriticalFirst(t *testing.T) {
+	t.Helper()
+	before := ""
+	for _, m := range p.messages {
+		for _, a := range m.alerts {
+			switch {
+			case a.GetSeverity() < urgent:
+				before = a.GetFinding().GetTitle()
+			case before != "":
+				t.Errorf("%s is critical, and came behind %s", a.GetFinding().GetTitle(), before)
 			}
 		}
 	}

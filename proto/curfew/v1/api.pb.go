@@ -4371,7 +4371,11 @@ func (x *CreateSilenceRequest) GetKind() SilenceKind {
 type CreateSilenceResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As it stands.
-	Silence       *Silence `protobuf:"bytes,1,opt,name=silence,proto3" json:"silence,omitempty"`
+	Silence *Silence `protobuf:"bytes,1,opt,name=silence,proto3" json:"silence,omitempty"`
+	// How many of the open alerts it fits, whether it is in force yet or not.
+	Fits *uint64 `protobuf:"varint,2,opt,name=fits,proto3,oneof" json:"fits,omitempty"`
+	// How many alerts are open, those that somebody took on as well.
+	Open          *uint64 `protobuf:"varint,3,opt,name=open,proto3,oneof" json:"open,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4411,6 +4415,20 @@ func (x *CreateSilenceResponse) GetSilence() *Silence {
 		return x.Silence
 	}
 	return nil
+}
+
+func (x *CreateSilenceResponse) GetFits() uint64 {
+	if x != nil && x.Fits != nil {
+		return *x.Fits
+	}
+	return 0
+}
+
+func (x *CreateSilenceResponse) GetOpen() uint64 {
+	if x != nil && x.Open != nil {
+		return *x.Open
+	}
+	return 0
 }
 
 // ListSilencesRequest asks for silences.
@@ -4981,9 +4999,13 @@ const file_curfew_v1_api_proto_rawDesc = "" +
 	"\x04from\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
 	"\x05until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x125\n" +
 	"\bduration\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12*\n" +
-	"\x04kind\x18\x06 \x01(\x0e2\x16.curfew.v1.SilenceKindR\x04kind\"E\n" +
+	"\x04kind\x18\x06 \x01(\x0e2\x16.curfew.v1.SilenceKindR\x04kind\"\x89\x01\n" +
 	"\x15CreateSilenceResponse\x12,\n" +
-	"\asilence\x18\x01 \x01(\v2\x12.curfew.v1.SilenceR\asilence\"+\n" +
+	"\asilence\x18\x01 \x01(\v2\x12.curfew.v1.SilenceR\asilence\x12\x17\n" +
+	"\x04fits\x18\x02 \x01(\x04H\x00R\x04fits\x88\x01\x01\x12\x17\n" +
+	"\x04open\x18\x03 \x01(\x04H\x01R\x04open\x88\x01\x01B\a\n" +
+	"\x05_fitsB\a\n" +
+	"\x05_open\"+\n" +
 	"\x13ListSilencesRequest\x12\x14\n" +
 	"\x05ended\x18\x01 \x01(\bR\x05ended\"F\n" +
 	"\x14ListSilencesResponse\x12.\n" +
@@ -5336,6 +5358,7 @@ func file_curfew_v1_api_proto_init() {
 		(*BacktestPolicyResponse_Progress)(nil),
 		(*BacktestPolicyResponse_Result)(nil),
 	}
+	file_curfew_v1_api_proto_msgTypes[67].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -1477,8 +1477,9 @@ type AlertServiceClient interface {
 	// nothing by it.
 	// Errors: as GetAlert; FAILED_PRECONDITION for one that is resolved.
 	AcknowledgeAlert(ctx context.Context, in *AcknowledgeAlertRequest, opts ...grpc.CallOption) (*AcknowledgeAlertResponse, error)
-	// ResolveAlert says what an alert was. The next finding opens it again.
-	// Errors: as GetAlert; INVALID_ARGUMENT without a reason.
+	// ResolveAlert says what an alert was. The next finding opens it again. The same words of the same caller again change
+	// nothing.
+	// Errors: as GetAlert; INVALID_ARGUMENT without a reason, FAILED_PRECONDITION for one that is resolved.
 	ResolveAlert(ctx context.Context, in *ResolveAlertRequest, opts ...grpc.CallOption) (*ResolveAlertResponse, error)
 }
 
@@ -1545,8 +1546,9 @@ type AlertServiceServer interface {
 	// nothing by it.
 	// Errors: as GetAlert; FAILED_PRECONDITION for one that is resolved.
 	AcknowledgeAlert(context.Context, *AcknowledgeAlertRequest) (*AcknowledgeAlertResponse, error)
-	// ResolveAlert says what an alert was. The next finding opens it again.
-	// Errors: as GetAlert; INVALID_ARGUMENT without a reason.
+	// ResolveAlert says what an alert was. The next finding opens it again. The same words of the same caller again change
+	// nothing.
+	// Errors: as GetAlert; INVALID_ARGUMENT without a reason, FAILED_PRECONDITION for one that is resolved.
 	ResolveAlert(context.Context, *ResolveAlertRequest) (*ResolveAlertResponse, error)
 	mustEmbedUnimplementedAlertServiceServer()
 }
@@ -1704,8 +1706,10 @@ const (
 //
 // SilenceService keeps alerts from people for a time. Every call is itself an event of source "curfew".
 type SilenceServiceClient interface {
-	// CreateSilence makes one, or proposes what needs a second person. When it returns it is on disk.
-	// Errors: INVALID_ARGUMENT for one that covers everything, has no end or ends too late.
+	// CreateSilence makes one, or proposes what needs a second person. When it returns it is on disk, and the alert that it is
+	// of says so. Asked for again within a minute by the same caller it is the one there is.
+	// Errors: INVALID_ARGUMENT for one that covers everything, or can cover nothing, has no end or ends too late,
+	// FAILED_PRECONDITION for a mute of an alert that is resolved, ALREADY_EXISTS for the same with another reason.
 	CreateSilence(ctx context.Context, in *CreateSilenceRequest, opts ...grpc.CallOption) (*CreateSilenceResponse, error)
 	// ListSilences returns silences, the first to end first.
 	ListSilences(ctx context.Context, in *ListSilencesRequest, opts ...grpc.CallOption) (*ListSilencesResponse, error)
@@ -1772,8 +1776,10 @@ func (c *silenceServiceClient) EndSilence(ctx context.Context, in *EndSilenceReq
 //
 // SilenceService keeps alerts from people for a time. Every call is itself an event of source "curfew".
 type SilenceServiceServer interface {
-	// CreateSilence makes one, or proposes what needs a second person. When it returns it is on disk.
-	// Errors: INVALID_ARGUMENT for one that covers everything, has no end or ends too late.
+	// CreateSilence makes one, or proposes what needs a second person. When it returns it is on disk, and the alert that it is
+	// of says so. Asked for again within a minute by the same caller it is the one there is.
+	// Errors: INVALID_ARGUMENT for one that covers everything, or can cover nothing, has no end or ends too late,
+	// FAILED_PRECONDITION for a mute of an alert that is resolved, ALREADY_EXISTS for the same with another reason.
 	CreateSilence(context.Context, *CreateSilenceRequest) (*CreateSilenceResponse, error)
 	// ListSilences returns silences, the first to end first.
 	ListSilences(context.Context, *ListSilencesRequest) (*ListSilencesResponse, error)
