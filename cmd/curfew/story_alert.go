@@ -48,6 +48,11 @@ func (d *demo) staff(ctx context.Context) error {
 // answer is Ida, who answers the alerts about Sam, by clicks alone.
 func (s *scene) answer(ctx context.Context) (*curfewv1.Grant, error) {
 	fmt.Fprint(s.out, "\nIda, who sees to security, asks Sam: he has to count. She clicks \"Make temporary…\" on the alert, for an hour.\n")
+	select { // vendors stamp in seconds, so what is given counts for the whole second: what Sam did lies in one before
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(time.Until(time.Now().Truncate(time.Second).Add(time.Second))):
+	}
 	if err := s.click(ctx, "make_temporary", "sam@", "Customers 2026"); err != nil {
 		return nil, err
 	}
