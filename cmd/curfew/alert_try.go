@@ -56,7 +56,11 @@ Exit code 1 where one did not take it.`,
 			sections := receiverSections(conf)
 			for _, name := range only {
 				if _, there := sections[name]; !there {
-					return usageError{fmt.Errorf("the configuration has no receiver %q; it has %s", name, strings.Join(slices.Sorted(maps.Keys(sections)), ", "))}
+					hint := ""
+					if path == "" {
+						hint = "; name the file that curfew runs with by --config"
+					}
+					return usageError{fmt.Errorf("the configuration has no receiver %q; it has %s%s", name, strings.Join(slices.Sorted(maps.Keys(sections)), ", "), hint)}
 				}
 			}
 			refused := 0
@@ -127,6 +131,11 @@ func try(ctx context.Context, name string, section yamlfile.Section, tenant stri
 			return "", fmt.Errorf("%s, but not answered: %w", where, err)
 		}
 		where += ", answered"
+	}
+	if checker, can := receiver.(notifier.Checker); can {
+		if err := call(checker.Check); err != nil {
+			return "", fmt.Errorf("%s, but what people do there does not come back: %w", where, err)
+		}
 	}
 	return where, nil
 }

@@ -30,6 +30,9 @@ func TestAlertTestInSlack(t *testing.T) {
 		{"withdrawn token", func(w *workspace.Workspace, _ string) { w.Revoke("token_revoked") }, exitFailed, "install the app again", "no   receiver team"},
 		{"not in the channel", func(w *workspace.Workspace, channel string) { w.Kick(channel) }, exitFailed, "/invite @curfew", "no   receiver team"},
 		{"a missing right", func(w *workspace.Workspace, _ string) { w.Withhold("chat:write") }, exitFailed, "deploy/slack/manifest.yaml", "yes  receiver team"},
+		{"a wrong app token", func(w *workspace.Workspace, _ string) {
+			w.Break("apps.connections.open", workspace.Fault{Error: "invalid_auth"}, 2)
+		}, exitFailed, "Slack does not accept app_token", "no   receiver team"},
 		{"no answer", func(w *workspace.Workspace, _ string) {
 			w.Break("chat.postMessage", workspace.Fault{DropReply: true}, 1)
 		}, exitFailed, "nobody knows", "yes  receiver team"},

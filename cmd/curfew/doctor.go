@@ -64,7 +64,7 @@ Exit code 3 where an answer is "no".`,
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), examination)
 			defer cancel()
-			return printChecks(c.OutOrStdout(), examine(ctx, conf, args), output == "json")
+			return printChecks(c.OutOrStdout(), examine(ctx, conf, path, args), output == "json")
 		},
 	}
 	c.Flags().StringVarP(&path, "config", "c", "", "configuration file; without one: what `curfew run` without a file would use")
@@ -78,13 +78,13 @@ type diagnosis struct {
 	checks []*curfewv1.Check
 }
 
-// examine asks what the configuration names, the sources all at once, or those named alone.
-func examine(ctx context.Context, conf config.Config, only []string) []diagnosis {
+// examine asks what the configuration at path names, the sources all at once, or those named alone.
+func examine(ctx context.Context, conf config.Config, path string, only []string) []diagnosis {
 	names := only
 	var found []diagnosis
 	if len(only) == 0 {
 		names = slices.Sorted(maps.Keys(conf.Sources))
-		found = append(found, diagnosis{of: "curfew", checks: examineSystem(ctx, conf)})
+		found = append(found, diagnosis{of: "curfew", checks: examineSystem(ctx, conf, path)})
 	}
 	sources := make([]diagnosis, len(names))
 	var all sync.WaitGroup
@@ -109,12 +109,13 @@ func off(subject, why, how string) *curfewv1.Check {
 	return &curfewv1.Check{Subject: subject, Verdict: curfewv1.CheckVerdict_CHECK_VERDICT_OFF, Why: why, How: how}
 }
 
-func examineSystem(ctx context.Context, conf config.Config) []*curfewv1.Check {
+func examineSystem(ctx context.Context, conf config.Config, path string) []*curfewv1.Check {
 	var checks []*curfewv1.Check
 	policy, err := configuredPolicy(conf)
 	checks = append(checks, verdict("policy", cmp.Or(conf.Policy, "the standard policy"), "correct it; curfew run does not start with it", err))
 	if err == nil {
 		checks = append(checks, examineGroups(conf, policy)...)
+		checks = append(checks, examineClasses(conf, policy)...)
 	}
 	found, err := bus.Probe(ctx, bus.Config{URL: conf.NATS.URL, CredentialsFile: conf.NATS.Credentials, Dir: conf.Data})
 	checks = append(checks, verdict("bus", found, "", err))
@@ -138,7 +139,7 @@ func examineSystem(ctx context.Context, conf config.Config) []*curfewv1.Check {
 	} else {
 		checks = append(checks, verdict("admin token", "", "", err))
 	}
-	checks = append(checks, examineReceivers(ctx, conf)...)
+	checks = append(checks, examineReceivers(ctx, conf, path)...)
 	checks = append(checks, examineAlerts(conf)...)
 	return append(checks, examineAccounts(ctx, conf)...)
 }

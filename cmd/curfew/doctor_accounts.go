@@ -8,21 +8,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/curfewhq/curfew/internal/config"
-	"github.com/curfewhq/curfew/internal/yamlfile"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 	"github.com/curfewhq/curfew/services/evaluator"
 	"github.com/curfewhq/curfew/services/evaluator/judge"
-	"github.com/curfewhq/curfew/services/notifier"
 )
 
 const (
@@ -107,50 +101,5 @@ func examineGroups(conf config.Config, policy *judge.Policy) []*curfewv1.Check {
 			checks = append(checks, verdict(subject, "", "take inventory: off out of the source", fmt.Errorf("the policy names some, and the inventory of %s is off: nobody is known to hold them", source)))
 		}
 	})
-	return checks
-}
-
-// examineReceivers is whether each receiver can be opened and, where it can say so, takes what it is handed.
-func examineReceivers(ctx context.Context, conf config.Config) []*curfewv1.Check {
-	sections := receiverSections(conf)
-	names := slices.Sorted(maps.Keys(sections))
-	checks := make([]*curfewv1.Check, len(names))
-	var all sync.WaitGroup
-	for i, name := range names {
-		all.Go(func() { checks[i] = examineReceiver(ctx, name, sections[name]) })
-	}
-	all.Wait()
-	return checks
-}
-
-func examineReceiver(ctx context.Context, name string, section yamlfile.Section) *curfewv1.Check {
-	subject := "receiver " + name
-	receiver, err := openReceiver(name, section, io.Discard)
-	if err != nil {
-		return verdict(subject, "", "correct it; curfew run does not start with it", err)
-	}
-	checker, can := receiver.(notifier.Checker)
-	if !can {
-		return verdict(subject, "configured; curfew alert test tries it", "", nil)
-	}
-	ctx, cancel := context.WithTimeout(ctx, tryFor)
-	defer cancel()
-	return verdict(subject, "it answers as it should; curfew alert test hands it something", "correct what it names, then try it: curfew alert test --receiver "+name, checker.Check(ctx))
-}
-
-// examineAlerts is which findings reach people.
-func examineAlerts(conf config.Config) []*curfewv1.Check {
-	one := func(subject, key string, mode config.Mode) *curfewv1.Check {
-		if mode == config.Alert {
-			return verdict(subject, key+" is alert", "", nil)
-		}
-		return off(subject, key+" is observe: everything is recorded, nobody is alerted", "set "+key+": alert")
-	}
-	checks := []*curfewv1.Check{one("alerts", "mode", conf.Mode)}
-	for _, name := range slices.Sorted(maps.Keys(conf.Sources)) {
-		if mode := conf.ModeOf(name); mode != conf.Mode {
-			checks = append(checks, one("alerts of "+name, "sources."+name+".mode", mode))
-		}
-	}
 	return checks
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/curfewhq/curfew/internal/yamlfile"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 	"github.com/curfewhq/curfew/services/evaluator"
 )
@@ -372,13 +372,7 @@ func parseMoment(flag, text string) (*timestamppb.Timestamp, error) {
 
 // parseLength reads a length of time as Go writes it, or in whole days.
 func parseLength(text string) (time.Duration, error) {
-	length, err := time.ParseDuration(text)
-	if days, found := strings.CutSuffix(text, "d"); err != nil && found {
-		var n int
-		if n, err = strconv.Atoi(days); err == nil && n <= 10_000 {
-			length = time.Duration(n) * 24 * time.Hour
-		}
-	}
+	length, err := yamlfile.Length(text)
 	if err == nil && length > 0 && length < time.Second {
 		return 0, usageError{fmt.Errorf("--for %q is less than a second", text)}
 	}

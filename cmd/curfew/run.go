@@ -219,6 +219,9 @@ func openReceivers(s system) (map[string]notifier.Receiver, error) {
 	if !s.runs("notifier") {
 		return receivers, nil
 	}
+	if err := checkDetections(s.config.Alerts); err != nil {
+		return nil, err
+	}
 	for name, section := range receiverSections(s.config) {
 		var err error
 		if receivers[name], err = openReceiver(name, section, s.out); err != nil {

@@ -29,7 +29,7 @@ func (k sourceKeys) pauses() (collector.Pauses, error) {
 		return p, nil
 	}
 	var err error
-	if p.Inventory, err = time.ParseDuration(cmp.Or(k.Inventory, "0s")); err != nil || p.Inventory < 0 || k.Inventory != "" && p.Inventory < time.Minute {
+	if p.Inventory, err = yamlfile.Length(cmp.Or(k.Inventory, "0s")); err != nil || p.Inventory < 0 || k.Inventory != "" && p.Inventory < time.Minute {
 		return p, fmt.Errorf("inventory %q is no length of time from 1m up; write one, such as 1h, or off", k.Inventory)
 	}
 	return p, nil

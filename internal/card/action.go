@@ -25,6 +25,8 @@ type Action struct {
 	Roles []string
 	// Durations are what one is to be chosen of.
 	Durations []time.Duration
+	// Object is the one object that it can be kept to; "" = there is none, or more than one.
+	Object string
 	// Dangerous is whether it takes something away at once.
 	Dangerous bool
 }
@@ -53,8 +55,8 @@ func actions(alert *curfewv1.Alert) []Action {
 		list,
 		Action{
 			Kind: curfewv1.CommandKind_COMMAND_KIND_EXPECT, Label: "Expected",
-			Confirm:   "Proposes that " + expected(alert) + " is expected until the time you choose is over. It counts once a second person says yes.",
-			Durations: []time.Duration{day, 7 * day, 30 * day, 90 * day},
+			Confirm:   "Proposes that every alert of " + expected(alert) + ", on any object of any source, is expected from now until the time you choose is over, 90 days at most.",
+			Durations: []time.Duration{day, 7 * day, 30 * day, 90 * day}, Object: Plain(alert.GetObject(), whole),
 		},
 		Action{
 			Kind: curfewv1.CommandKind_COMMAND_KIND_MUTE, Label: "Mute",
@@ -113,13 +115,13 @@ func temporary(f *curfewv1.Finding) (Action, bool) {
 	}, true
 }
 
-// expected is what is said to be expected.
+// expected is what an alert has in common with those that are expected with it.
 func expected(alert *curfewv1.Alert) string {
-	text := orUnknown(Plain(alert.GetFinding().GetDetection(), title)) + " by " + name(alert.GetEntity())
+	data := "any data"
 	if class := Plain(alert.GetDataClass(), title); class != "" {
-		text += " on " + class
+		data = "data " + class
 	}
-	return text
+	return orUnknown(Plain(alert.GetFinding().GetDetection(), title)) + " about " + name(alert.GetEntity()) + " and " + data
 }
 
 func isPerson(subject string) bool { return strings.HasPrefix(subject, "person:") }

@@ -57,7 +57,8 @@ type Card struct {
 type Field struct {
 	// Name is one word.
 	Name string
-	// Value stands before Time, where there is one; "" = Time says it all.
+	// Value stands before Time, and is this package's own words then, in which nothing needs to be escaped; "" = Time says it
+	// all. Without a time it may be somebody's.
 	Value string
 	// Time is to be shown in the reader's own zone; zero = it is no time.
 	Time time.Time

@@ -40,6 +40,18 @@ func fields(alert *curfewv1.Alert) []Field {
 	return slices.DeleteFunc(list, func(f Field) bool { return f.Value == "" && f.Time.IsZero() })
 }
 
+// Whether is what a person needs to tell whether an alert is about what they did themselves: what, on what, when, from where
+// and by which app. Where nobody says from where, it says that.
+func Whether(alert *curfewv1.Alert) []Field {
+	list := slices.DeleteFunc(fields(alert), func(f Field) bool {
+		return !slices.Contains([]string{"What", "On", "When", "From", "App"}, f.Name)
+	})
+	if !slices.ContainsFunc(list, func(f Field) bool { return f.Name == "From" }) {
+		list = append(list, Field{Name: "From", Value: "not recorded"})
+	}
+	return list
+}
+
 // about is what an alert is about where no event names an actor.
 func about(alert *curfewv1.Alert) string {
 	text := Plain(alert.GetEntity(), whole)

@@ -4,11 +4,8 @@
 package config
 
 import (
-	"cmp"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -27,7 +24,7 @@ type Alerts struct {
 	Heartbeat Heartbeat `yaml:"heartbeat"`
 	// Storm is from how many waiting alerts on a receiver is sent a summary instead of each; 0 = 1000.
 	Storm int `yaml:"storm"`
-	// SilentAfter is for how long a source may say nothing before people hear of it; 0 = an hour.
+	// SilentAfter is for how long a source may say nothing before people hear of it, a minute at least; 0 = an hour.
 	SilentAfter time.Duration `yaml:"silent_after"`
 }
 
@@ -42,7 +39,7 @@ type Route struct {
 	Sources    []string `yaml:"sources"`
 	Classes    []string `yaml:"classes"`
 	Entities   []string `yaml:"entities"`
-	// Receivers by name.
+	// Receivers by name, one at least.
 	Receivers []string `yaml:"receivers"`
 	// Last says that no later route is tried for what fits.
 	Last bool `yaml:"last"`
@@ -137,61 +134,3 @@ var severities = []string{"informational", "low", "medium", "high", "critical"}
 
 // Severity is a severity's number in OCSF, 0 for "".
 func Severity(word string) int { return slices.Index(severities, word) + 1 }
-
-func (a Alerts) check(receivers []string) error {
-	known := func(where string, names []string) error {
-		for _, name := range names {
-			if !slices.Contains(receivers, name) {
-				return fmt.Errorf("alerts.%s: no receiver is called %q; there are %s", where, name, cmp.Or(strings.Join(receivers, ", "), "none"))
-			}
-		}
-		return nil
-	}
-	level := func(where, word string) error {
-		if word != "" && !slices.Contains(severities, word) {
-			return fmt.Errorf("alerts.%s: %q is no severity; write %s", where, word, strings.Join(severities, ", "))
-		}
-		return nil
-	}
-	for i, r := range a.Routes {
-		where := fmt.Sprintf("routes[%d]", i)
-		if r.Name == "" {
-			return fmt.Errorf("alerts.%s: it has no name, by which `curfew alert show` tells why an alert went there", where)
-		}
-		if err := cmp.Or(level(where, r.Severity), known(where, r.Receivers)); err != nil {
-			return err
-		}
-	}
-	for i, e := range a.Escalate {
-		where := fmt.Sprintf("escalate[%d]", i)
-		if e.After <= 0 {
-			return fmt.Errorf("alerts.%s.after: say how long people have, such as 15m", where)
-		}
-		if i > 0 && e.After < a.Escalate[i-1].After {
-			return fmt.Errorf("alerts.%s.after: it is earlier than the one before; write them in order", where)
-		}
-		if err := cmp.Or(level(where, e.Severity), known(where, e.Receivers)); err != nil {
-			return err
-		}
-	}
-	for i, in := range a.Inhibit {
-		if in.Detection == "" || len(in.Hides) == 0 || !slices.Contains([]string{"event", "grant", "entity"}, in.Same) || slices.Contains(in.Hides, in.Detection) {
-			return fmt.Errorf("alerts.inhibit[%d]: name a detection, others that it hides, and under same what both must be about: event, grant or entity", i)
-		}
-	}
-	if c := circle(append(OwnInhibitions(), a.Inhibit...)); c != nil {
-		return fmt.Errorf("alerts.inhibit: %s hide each other in turn, so that nobody would hear of any; take one out (what Curfew knows of its own detections counts too)", strings.Join(c, ", "))
-	}
-	for i, m := range a.Maintenance {
-		if m.Name == "" || len(m.Sources) == 0 || !m.From.Before(m.Until) {
-			return fmt.Errorf("alerts.maintenance[%d]: it needs a name, sources, and a from before its until, such as 2026-12-01T20:00:00Z", i)
-		}
-	}
-	switch {
-	case a.Storm < 0 || a.Storm > 0 && a.Storm < 50:
-		return fmt.Errorf("alerts.storm: %d is too few; fewer than 50 alerts fit one message", a.Storm)
-	case a.SilentAfter < 0:
-		return fmt.Errorf("alerts.silent_after: it cannot be negative")
-	}
-	return known("heartbeat.receivers", a.Heartbeat.Receivers)
-}

@@ -127,7 +127,7 @@ func (c Config) check() error {
 	if err := c.Webhooks.check(); err != nil {
 		return err
 	}
-	if err := c.Alerts.check(slices.Sorted(maps.Keys(c.Receivers))); err != nil {
+	if err := c.Alerts.check(names{slices.Sorted(maps.Keys(c.Receivers)), slices.Sorted(maps.Keys(c.Sources))}); err != nil {
 		return err
 	}
 	if err := c.API.check(); err != nil {

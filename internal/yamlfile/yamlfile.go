@@ -14,7 +14,9 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -73,18 +75,22 @@ func oneLine(name string, err error) error {
 }
 
 var (
+	lengthType    = reflect.TypeFor[time.Duration]()
 	sectionType   = reflect.TypeFor[Section]()
 	unmarshalType = reflect.TypeFor[yaml.Unmarshaler]()
 	ownReaderType = reflect.TypeFor[interface{ UnmarshalYAML(func(any) error) error }]()
 )
 
-// checkKeys refuses a key of node that target has no field for.
+// checkKeys refuses a key of node that target has no field for, and a length of time that is none.
 func checkKeys(name string, node *yaml.Node, target reflect.Type) error {
 	for target.Kind() == reflect.Pointer {
 		target = target.Elem()
 	}
 	if pointer := reflect.PointerTo(target); target == sectionType || pointer.Implements(unmarshalType) || pointer.Implements(ownReaderType) {
 		return nil // it reads, and refuses, itself
+	}
+	if target == lengthType && node.Kind != yaml.AliasNode {
+		return spellLength(name, node)
 	}
 	switch node.Kind {
 	case yaml.DocumentNode:
@@ -125,6 +131,30 @@ func checkKeys(name string, node *yaml.Node, target reflect.Type) error {
 	case yaml.ScalarNode: // holds no keys
 	}
 	return nil
+}
+
+// spellLength makes a length of time in whole days one that yaml.v3 reads, and refuses what is no length in words that do
+// not need Go's.
+func spellLength(name string, node *yaml.Node) error {
+	if node.Tag == "!!null" {
+		return nil
+	}
+	length, err := Length(node.Value)
+	if err != nil {
+		return fmt.Errorf("read %s: line %d: %q is no length of time; write it with its unit, such as 90s, 15m, 12h or 7d", name, node.Line, node.Value)
+	}
+	node.SetString(length.String())
+	return nil
+}
+
+// Length reads a length of time as people write it in files and on the command line: as Go does, or in whole days, such as 7d.
+func Length(text string) (time.Duration, error) {
+	days, found := strings.CutSuffix(text, "d")
+	if !found {
+		return time.ParseDuration(text)
+	}
+	n, err := strconv.ParseUint(days, 10, 16)
+	return time.Duration(n) * 24 * time.Hour, err
 }
 
 // fieldTypes is the type of each field of a struct by its key.

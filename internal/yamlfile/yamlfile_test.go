@@ -18,6 +18,7 @@ type file struct {
 	List  []struct{ A, B int }        `yaml:"list"`
 	Map   map[string]struct{ X bool } `yaml:"map"`
 	Parts map[string]yamlfile.Section `yaml:"parts"`
+	After time.Duration               `yaml:"after"`
 }
 
 func TestDecode(t *testing.T) {
@@ -25,13 +26,14 @@ func TestDecode(t *testing.T) {
 		{"sound", "name: x\nlist: [{a: 1, b: 2}]\nmap: {k: {x: true}}\n", ""},
 		{"empty", "", ""},
 		{"only comments", "# nothing\n", ""},
-		{"unknown key", "name: x\nnmae: y\n", `read f.yaml: line 2: unknown key "nmae"; known here: list, map, name, parts`},
+		{"unknown key", "name: x\nnmae: y\n", `read f.yaml: line 2: unknown key "nmae"; known here: after, list, map, name, parts`},
 		{"unknown key in a list", "list:\n  - {a: 1}\n  - {c: 1}\n", `line 3: unknown key "c"; known here: a, b`},
 		{"unknown key in a map", "map: {k: {y: 1}}\n", `unknown key "y"; known here: x`},
 		{"key twice", "name: x\nname: y\n", `"name" already defined at line 1`},
 		{"wrong type", "list: {a: b}\n", "cannot unmarshal !!map into"},
 		{"not YAML", "name: [\n", "read f.yaml: line"},
 		{"two documents", "name: x\n---\nname: y\n", "a second YAML document"},
+		{"a list for a length", "after: [1h]\n", "is no length of time"},
 		{"alias", "map: {k: &k {x: true}, l: *k}\n", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -41,6 +43,26 @@ func TestDecode(t *testing.T) {
 				t.Errorf("got %v, want one line with %q", err, c.want)
 			}
 		})
+	}
+}
+
+func TestLengths(t *testing.T) {
+	for _, c := range []struct {
+		in   string
+		want time.Duration // negative = refused
+	}{
+		{"15m", 15 * time.Minute}, {"1h30m", 90 * time.Minute}, {"7d", 7 * 24 * time.Hour}, {"\"1d\"", 24 * time.Hour}, {"0", 0}, {"", 0},
+		{"10", -1}, {"1.5d", -1}, {"d", -1}, {"99999d", -1}, {"soon", -1}, {"true", -1},
+		{"&a 2d\nmap: {}", 48 * time.Hour},
+	} {
+		var into file
+		err := yamlfile.Decode("f.yaml", []byte("after: "+c.in+"\n"), &into)
+		if c.want < 0 && (err == nil || !strings.Contains(err.Error(), "line 1: \""+c.in+"\" is no length of time; write it with its unit")) {
+			t.Errorf("%s: got %v, %v, want a refusal that names it", c.in, into.After, err)
+		}
+		if c.want >= 0 && (err != nil || into.After != c.want) {
+			t.Errorf("%s: got %v, %v, want %v", c.in, into.After, err, c.want)
+		}
 	}
 }
 

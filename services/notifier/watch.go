@@ -32,9 +32,12 @@ const (
 // ownSource is the source of what Curfew says of itself.
 const ownSource = "curfew"
 
+// Detections are the names of what Curfew finds of itself.
+func Detections() []string { return []string{sourceSilent, backlog, receiverRefusing, policyMismatch} }
+
 // isBlind is whether a finding says that Curfew itself does not see or is not heard.
 func isBlind(f *curfewv1.Finding) bool {
-	return slices.Contains([]string{sourceSilent, backlog, receiverRefusing, policyMismatch}, f.GetDetection())
+	return slices.Contains(Detections(), f.GetDetection())
 }
 
 const (
@@ -245,7 +248,7 @@ func (w *watch) refusing(now time.Time) []ill {
 				title: fmt.Sprintf("Alerts do not reach people at %s since %s", name, moment(since)),
 				reason: fmt.Sprintf("It took nothing for %s; the newest reason: %s. Nothing is lost: %d alerts wait there.",
 					now.Sub(since).Truncate(time.Second), alert.Delivery(entry.Value, name).GetTrouble(), waiting),
-				next: []string{"Try it by itself: curfew alert test --receiver " + name, "See what waits: curfew alert list --undelivered"},
+				next: []string{"Try it by itself: curfew alert test --config FILE --receiver " + name, "See what waits: curfew alert list --undelivered"},
 			})
 		}
 	}

@@ -7,6 +7,7 @@ package detection
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -52,6 +53,16 @@ func All() []Detection {
 		grantFailed,
 		breakGlassUsed,
 	}
+}
+
+// Names is the name of every detection, of those in All and of those that are asked for by themselves.
+func Names() []string {
+	names := []string{UsedAfterEnd, GrantedAgain, ChangedJudgement, UnclassifiedKind, PolicyMismatch}
+	for _, d := range All() {
+		names = append(names, d.ID)
+	}
+	slices.Sort(names)
+	return names
 }
 
 // Ask returns the findings of every detection about one event. The same input gives the same findings with the same ids.

@@ -5,6 +5,8 @@ package detection_test
 
 import (
 	"encoding/json"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,6 +17,21 @@ import (
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 	"github.com/curfewhq/curfew/services/evaluator/detection"
 )
+
+// Each detection is one file, and a route can name it.
+func TestNamesHasEveryDetection(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = slices.DeleteFunc(files, func(name string) bool { return strings.HasSuffix(name, "_test.go") || name == "detection.go" })
+	for i, name := range files {
+		files[i] = strings.TrimSuffix(name, ".go")
+	}
+	if got := detection.Names(); !slices.Equal(got, files) {
+		t.Errorf("got %v, want %v", got, files)
+	}
+}
 
 // Each detection in All has testdata/<id>.txtar with cases "fires/<name>.json" and "quiet/<name>.json", at least one of each.
 func TestCases(t *testing.T) {

@@ -58,6 +58,23 @@ type value struct {
 	Times   []int64  `json:"n,omitempty"`
 	// Ref is where the message stands, where a modal was opened from it.
 	Ref string `json:"m,omitempty"`
+	// Says names the effect, and Object the one object that it can be kept to, where a modal asks.
+	Says   string `json:"w,omitempty"`
+	Object string `json:"o,omitempty"`
+}
+
+// label is what stands on a button by which a notice is answered.
+func label(id string) string {
+	switch id {
+	case idConfirm:
+		return "Yes, it was me"
+	case idDisown:
+		return "No, it was not me"
+	case idDeny:
+		return "Deny"
+	default:
+		return "Approve"
+	}
 }
 
 // text is the value in at most most characters, "" where it has no room. JSON escapes what Slack would.
@@ -111,6 +128,11 @@ func buttons(alert *curfewv1.Alert, actions []card.Action) []slack.BlockElement 
 				list = push(list, idTemporary, a.Label+"…", v, "", nil)
 			}
 		case curfewv1.CommandKind_COMMAND_KIND_EXPECT:
+			if with := v; utf8.RuneCountInString(a.Confirm) <= maxSection {
+				if with.Says, with.Object = a.Confirm, a.Object; with.text(maxValue) != "" {
+					v = with
+				}
+			}
 			list = push(list, idExpect, a.Label+"…", v, "", nil)
 		case curfewv1.CommandKind_COMMAND_KIND_MUTE:
 			for _, d := range a.Durations {

@@ -16,6 +16,15 @@ import (
 // Answer tells whoever clicked what came of it: them alone where they clicked, or by a direct message where that was not
 // on a message of a channel.
 func (r *Receiver) Answer(ctx context.Context, step *curfewv1.CommandStep) error {
+	err := r.outcome(ctx, step)
+	if err == nil && step.GetState() == curfewv1.CommandState_COMMAND_STATE_DONE {
+		r.closes(ctx, step.GetCommand())
+	}
+	return err
+}
+
+// outcome tells whoever clicked what came of it; nothing where nothing came of it yet.
+func (r *Receiver) outcome(ctx context.Context, step *curfewv1.CommandStep) error {
 	var text string
 	switch step.GetState() {
 	case curfewv1.CommandState_COMMAND_STATE_DONE:
@@ -23,7 +32,7 @@ func (r *Receiver) Answer(ctx context.Context, step *curfewv1.CommandStep) error
 	case curfewv1.CommandState_COMMAND_STATE_REFUSED:
 		text = "⛔ Refused"
 	default:
-		return nil // nothing came of it yet
+		return nil
 	}
 	if step.GetText() != "" {
 		text += ": " + step.GetText()

@@ -50,9 +50,24 @@ func escape(text string) string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(text)
 }
 
+// untick is text without the marks around commands of ours, which would be shown where nothing is formatted.
+func untick(text string) string {
+	const begin = "`curfew "
+	var rest strings.Builder
+	for {
+		before, after, found := strings.Cut(text, begin)
+		command, behind, closed := strings.Cut(after, "`")
+		if !found || !closed {
+			return rest.String() + text
+		}
+		rest.WriteString(before + begin[1:] + command)
+		text = behind
+	}
+}
+
 // fit is somebody's text in one harmless line of at most most characters as Slack counts them, escaped.
 func fit(text string, most int) string {
-	one := card.Plain(text, most)
+	one := card.Plain(untick(text), most)
 	escaped := escape(one)
 	if utf8.RuneCountInString(escaped) <= most {
 		return escaped
@@ -193,20 +208,18 @@ func (c *canvas) part(title string, lines []string, room int) {
 	c.section(plain(strings.Join(fitted, "\n")), nil)
 }
 
-// fields adds what is known, each a name, which is a word of internal/card's, beside somebody's value.
+// fields adds what is known, each a name, which is a word of internal/card's, beside somebody's value, or beside a time and
+// words of internal/card's.
 func (c *canvas) fields(fields []card.Field) {
 	var pairs []*slack.TextBlockObject
 	for _, f := range fields {
 		name, value := "*"+fit(f.Name, maxButton)+"*", fit(f.Value, roomField)
-		c.cut = c.cut || value != escape(f.Value)
-		switch {
-		case f.Time.IsZero():
-			pairs = append(pairs, marked(name), plain(value))
-		case value == "":
-			pairs = append(pairs, marked(name), marked(date(f.Time)))
-		default:
-			pairs = append(pairs, marked(name+" "+date(f.Time)), plain(value))
+		c.cut = c.cut || value != escape(untick(f.Value))
+		shown := plain(value)
+		if !f.Time.IsZero() {
+			shown = marked(strings.TrimSpace(value + " " + date(f.Time)))
 		}
+		pairs = append(pairs, marked(name), shown)
 	}
 	for part := range slices.Chunk(pairs, maxFields) {
 		c.blocks = append(c.blocks, &slack.SectionBlock{Type: slack.MBTSection, BlockID: c.id(), Fields: part})

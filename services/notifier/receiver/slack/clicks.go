@@ -94,7 +94,11 @@ func (l *clicks) press(ctx context.Context, c click) (outcome, error) {
 	if !ok {
 		return l.refuse(c, otherVersion), nil
 	}
-	return l.hand(ctx, c, cmd, nil)
+	o, err := l.hand(ctx, c, cmd, nil)
+	if err == nil {
+		o = l.settle(c, v, o)
+	}
+	return o, err
 }
 
 // otherVersion answers a click that means nothing here.

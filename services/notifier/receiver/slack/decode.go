@@ -37,6 +37,8 @@ type click struct {
 	trigger string
 	// at is when, as Slack says; zero where it does not.
 	at time.Time
+	// said is the message that was clicked on, as Slack has it; nil where on none.
+	said []byte
 	// beside is the text that stands beside what was clicked, escaped.
 	beside string
 	// fields are what a modal was filled in with.
@@ -142,7 +144,7 @@ func (s *interaction) click() click {
 		if c.channel == "" {
 			c.channel = s.Channel.ID
 		}
-		c.beside = beside(s.Message, a.BlockID)
+		c.said, c.beside = s.Message, beside(s.Message, a.BlockID)
 	case s.Type == viewSubmission:
 		c.id, c.value, c.once, c.fields = s.View.CallbackID, s.View.PrivateMetadata, s.View.ID, map[string]string{}
 		for block, inputs := range s.View.State.Values {

@@ -45,9 +45,9 @@ func (p polite) Do(req *http.Request) (*http.Response, error) {
 func advice(code string) string {
 	switch code {
 	case "invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive", "team_access_not_granted":
-		return "Slack does not accept the token any more; install the app again and store its new bot token"
+		return "Slack does not accept bot_token any more; install the app again and store its new one"
 	case "not_allowed_token_type":
-		return "the token is of another kind; bot_token begins with xoxb-, app_token with xapp-"
+		return "bot_token is of another kind; it begins with xoxb-"
 	case "missing_scope", "no_permission", "access_denied", "ekm_access_denied", "org_login_required":
 		return "the app lacks a right; compare its scopes with deploy/slack/manifest.yaml and install it again"
 	case "not_in_channel":

@@ -38,7 +38,7 @@ func FuzzDraw(f *testing.F) {
 		r := &Receiver{now: noon, config: Config{Link: "https://example.com/alerts"}}
 		messages := []message{r.draw(p), words(noon(), text, strings.Repeat(text, 3))}
 		if alerts > 0 {
-			messages = append(messages, r.card(p.GetAlerts()[0], true, true), r.note([]string{text}, &curfewv1.Notice{
+			messages = append(messages, r.card(p.GetAlerts()[0], true, true), r.note(t.Context(), []string{text}, &curfewv1.Notice{
 				Kind: curfewv1.NoticeKind(1 + lines%10), Text: text, Alert: p.GetAlerts()[0], Grant: &curfewv1.Grant{Id: text, Digest: text},
 				Silence: &curfewv1.Silence{Id: text, ApprovalsNeeded: 1},
 			}))

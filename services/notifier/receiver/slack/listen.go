@@ -86,7 +86,7 @@ func (r *Receiver) socket(ctx context.Context, l *clicks) error {
 			if err := trouble(e); err != nil {
 				// slack-go would wait for up to 5 minutes: too long for who clicks meanwhile.
 				cancel()
-				return errors.Join(r.failed("open Socket Mode", err), ended(<-done))
+				return errors.Join(r.unopened(err), ended(<-done))
 			}
 			if e.Type == socketmode.EventTypeErrorBadMessage {
 				l.complain(errors.New("slack: read what Slack sent: it is no JSON of Slack's"))
@@ -104,7 +104,7 @@ func (r *Receiver) socket(ctx context.Context, l *clicks) error {
 				l.envelope(ctx, client, e.Request)
 			})
 		case err := <-done:
-			return r.failed("open Socket Mode", err)
+			return r.unopened(err)
 		}
 	}
 }

@@ -198,7 +198,7 @@ func TestModals(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := set(t, workspace.Options{}, nil)
 			h := s.listen()
-			a := alert(nil)
+			a := alert(func(a *curfewv1.Alert) { a.Object = "google_workspace/file/1A" })
 			ref, ts := s.posted(a)
 			option := c.option
 			if option != "" {

@@ -4,6 +4,7 @@
 package slack
 
 import (
+	"cmp"
 	"strconv"
 	"time"
 
@@ -45,10 +46,9 @@ func modal(id string, v value, about string) (view slack.ModalViewRequest, ok bo
 		m.write(fieldReason, "Why", maxReason, true)
 	case idExpect:
 		m.title, m.yes = "Expected", "Propose"
-		m.say("It counts once a second person says yes, and ends by itself.")
-		m.choose(fieldScope, "What is expected", []*slack.OptionBlockObject{
-			{Text: plain("All of this alert"), Value: scopeAll}, {Text: plain("This resource only"), Value: scopeResource},
-		})
+		m.say(cmp.Or(v.Says, "Proposes that every alert of this detection about the same person or app and data, on any object of any source, is expected from now until the time you choose is over, 90 days at most."))
+		m.say("What is open of it is resolved. It counts once a second person says yes, and ends by itself.")
+		m.choose(fieldScope, "What is expected", scopes(v))
 		m.choose(fieldLength, "For how long", lengths(v.Times, 24*time.Hour, 7*24*time.Hour, 30*24*time.Hour))
 		m.write(fieldReason, "Why", maxReason, true)
 	case idResolve:
@@ -101,12 +101,24 @@ func (m *form) input(id, label string, element slack.BlockElement) {
 
 func (m *form) view() (slack.ModalViewRequest, bool) {
 	kept := m.v
-	kept.Do, kept.Roles, kept.Times = "", nil, nil
+	kept.Do, kept.Roles, kept.Times, kept.Says, kept.Object = "", nil, nil, "", ""
 	private := kept.text(maxPrivate)
 	return slack.ModalViewRequest{
 		Type: slack.VTModal, Title: plain(fit(m.title, maxTitle)), Submit: plain(m.yes), Close: plain("Cancel"), CallbackID: m.id,
 		PrivateMetadata: private, Blocks: slack.Blocks{BlockSet: m.blocks},
 	}, private != "" && !m.empty
+}
+
+// scopes are what may be expected, the least of it first. A button of an older version does not say which object it is.
+func scopes(v value) []*slack.OptionBlockObject {
+	all := &slack.OptionBlockObject{Text: plain("All of that, on any object"), Value: scopeAll}
+	switch {
+	case v.Object != "":
+		return []*slack.OptionBlockObject{{Text: plain(fit("Only on "+v.Object, maxOption)), Value: scopeResource}, all}
+	case v.Says == "":
+		return []*slack.OptionBlockObject{{Text: plain("Only on the object of this alert"), Value: scopeResource}, all}
+	}
+	return []*slack.OptionBlockObject{all}
 }
 
 // choices are names to choose from, each its own value.

@@ -67,7 +67,7 @@ func (r *Receiver) tell(ctx context.Context, user string, notice *curfewv1.Notic
 	if err != nil {
 		return err
 	}
-	_, ts, err := web.PostMessageContext(ctx, open.ID, r.note(nil, notice).options(labelled(notice.GetId(), nil))...)
+	_, ts, err := web.PostMessageContext(ctx, open.ID, r.note(ctx, nil, notice).options(labelled(notice.GetId(), nil))...)
 	if err == nil {
 		err = arrived("tell a person", ts)
 	}
@@ -83,15 +83,15 @@ func (r *Receiver) announce(ctx context.Context, persons []string, notice *curfe
 	if r.was(mark) {
 		return nil
 	}
-	_, err := r.send(ctx, "post a notice", r.config.Channel, r.note(persons, notice).options(labelled(notice.GetId(), nil)))
+	_, err := r.send(ctx, "post a notice", r.config.Channel, r.note(ctx, persons, notice).options(labelled(notice.GetId(), nil)))
 	if err == nil {
 		r.done(mark)
 	}
 	return err
 }
 
-// note is a notice as Slack shows it, with the buttons by which it is answered.
-func (r *Receiver) note(persons []string, notice *curfewv1.Notice) message {
+// note is a notice as Slack shows it, with what its answer depends on and the buttons by which it is answered.
+func (r *Receiver) note(ctx context.Context, persons []string, notice *curfewv1.Notice) message {
 	c := newCanvas(r.now())
 	if len(persons) > 0 {
 		c.context(plain(fit("For "+strings.Join(persons, ", "), roomStatus)))
@@ -102,17 +102,36 @@ func (r *Receiver) note(persons []string, notice *curfewv1.Notice) message {
 	}
 	fitted, _ := fitLines(lines, maxSection)
 	c.section(plain(strings.Join(fitted, "\n")), nil)
-	if notice.GetKind() == curfewv1.NoticeKind_NOTICE_KIND_QUESTION && notice.GetAlert() != nil {
-		c.context(plain(fit(card.Line(notice.GetAlert(), roomLine), roomLine)))
+	buttons := answers(notice)
+	switch {
+	case notice.GetKind() == curfewv1.NoticeKind_NOTICE_KIND_QUESTION && notice.GetAlert() != nil:
+		c.fields(card.Whether(notice.GetAlert()))
+	case notice.GetKind() == curfewv1.NoticeKind_NOTICE_KIND_SILENCE && len(buttons) > 0:
+		r.expected(ctx, c, notice)
 	}
-	c.actions(answers(notice))
+	c.actions(buttons)
 	return r.sound(message{fallback: cmp.Or(fit(strings.Join(lines, " "), maxFallback), "–"), blocks: c.blocks})
+}
+
+// expected shows the alert that somebody proposes as expected: how severe it is, and what its person said.
+func (r *Receiver) expected(ctx context.Context, c *canvas, notice *curfewv1.Notice) {
+	alert, id := notice.GetAlert(), notice.GetSilence().GetAlertId()
+	if alert == nil && r.lookup != nil && id != "" {
+		// Whoever is to say yes is told that it is not known.
+		alert, _ = r.lookup(ctx, id)
+	}
+	switch {
+	case alert != nil:
+		c.section(plain(mark(alert)+" "+fit(card.Line(alert, roomLine), roomLine)), nil)
+	case id != "":
+		c.context(plain(fit("How severe it is, and what its person said, is not known here. Before you answer: "+r.rest("curfew alert show "+id), roomStatus)))
+	}
 }
 
 // answers are the buttons of a notice; none where it asks nothing.
 func answers(notice *curfewv1.Notice) []slack.BlockElement {
 	v := value{Grant: notice.GetGrant().GetId(), Digest: notice.GetGrant().GetDigest()}
-	yes, no, yesLabel, noLabel := idApprove, idDeny, "Approve", "Deny"
+	yes, no := idApprove, idDeny
 	switch notice.GetKind() {
 	case curfewv1.NoticeKind_NOTICE_KIND_REQUESTED, curfewv1.NoticeKind_NOTICE_KIND_EXTENSION:
 		if v.Grant == "" {
@@ -129,11 +148,11 @@ func answers(notice *curfewv1.Notice) []slack.BlockElement {
 			return nil
 		}
 		v = value{Alert: notice.GetAlert().GetId(), Episode: notice.GetAlert().GetEpisode()}
-		yes, no, yesLabel, noLabel = idConfirm, idDisown, "Yes, it was me", "No, it was not me"
+		yes, no = idConfirm, idDisown
 	default:
 		return nil
 	}
-	return push(push(nil, yes, yesLabel, v, slack.StylePrimary, nil), no, noLabel, v, slack.StyleDanger, nil)
+	return push(push(nil, yes, label(yes), v, slack.StylePrimary, nil), no, label(no), v, slack.StyleDanger, nil)
 }
 
 // was is whether this process did something of a notice.

@@ -4,6 +4,8 @@
 package slack
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -36,6 +38,7 @@ func TestNotice(t *testing.T) {
 		{"to an account that is gone", &curfewv1.Notice{
 			To: []string{"person:cid"}, Contacts: []*curfewv1.Contact{contact("person:cid", gone)}, Text: "x",
 		}, 0, 1, "For person:cid"},
+		{"with a command", &curfewv1.Notice{Text: "See `curfew grant show g1`."}, 0, 1, "See curfew grant show g1."},
 		{"to everybody", &curfewv1.Notice{Text: hostile}, 0, 1, "&lt;!channel&gt;"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -83,6 +86,80 @@ func TestANoticeGoesOnWhereItStopped(t *testing.T) {
 	}
 	if a, b, c := len(s.slack.Messages(s.ann)), len(s.slack.Messages(bob)), len(s.slack.Messages(s.channel)); a != 2 || b != 1 || c != 0 {
 		t.Errorf("got %d, %d and %d in the channel; want 2, 1 and 0", a, b, c)
+	}
+}
+
+// Who is asked whether it was them reads when, where and what, once.
+func TestAQuestionSaysWhenAndWhere(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*curfewv1.Alert)
+		want   []string
+	}{
+		{"all is known", nil, []string{"*When*", "<!date^", "*From*", "192.0.2.7, DE", "*On*", "*What*"}},
+		{"nobody says from where", func(a *curfewv1.Alert) { a.Finding.Event.Context = nil }, []string{"*When*", "*From*", "not recorded"}},
+		{"nor when", func(a *curfewv1.Alert) { a.Finding.Event.Time, a.Finding.Time = nil, nil }, []string{"*When*", "unknown"}},
+	} {
+		a := alert(c.change)
+		m := (&Receiver{now: noon}).note(t.Context(), nil, &curfewv1.Notice{
+			Kind: curfewv1.NoticeKind_NOTICE_KIND_QUESTION, Alert: a, Text: "person:bob asks: was this you? " + a.GetFinding().GetTitle(),
+		})
+		if err := m.check(); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		shown := ""
+		for _, one := range texts(t, message{blocks: m.blocks}) {
+			unharmed(t, one)
+			shown += one.Text + "\n"
+		}
+		for _, want := range c.want {
+			if !strings.Contains(shown, want) {
+				t.Errorf("%s: got %s\nwant %q", c.name, shown, want)
+			}
+		}
+		if n := strings.Count(shown, "without the right to"); n != 1 {
+			t.Errorf("%s: the title stands there %d times, want once", c.name, n)
+		}
+	}
+}
+
+// Who is to say that something is expected reads how severe it is, and that its person says it was not them.
+func TestAProposalSaysHowSevereItIs(t *testing.T) {
+	grave := alert(func(a *curfewv1.Alert) {
+		a.Severity = curfewv1.Severity_SEVERITY_CRITICAL
+		a.Question = &curfewv1.Question{Person: "person:ida", Time: at(15), Answered: at(16), Answer: curfewv1.QuestionAnswer_QUESTION_ANSWER_NOT_ME}
+	})
+	open := &curfewv1.Silence{Id: "s1", ApprovalsNeeded: 1, AlertId: grave.GetId()}
+	known := func(_ context.Context, id string) (*curfewv1.Alert, error) {
+		if id != grave.GetId() {
+			return nil, errors.New("another")
+		}
+		return grave, nil
+	}
+	for _, c := range []struct {
+		name   string
+		in     *curfewv1.Notice
+		lookup func(context.Context, string) (*curfewv1.Alert, error)
+		want   string
+	}{
+		{"looked up", &curfewv1.Notice{Silence: open}, known, "🟥 CRITICAL"},
+		{"told", &curfewv1.Notice{Silence: open, Alert: grave}, nil, "says that it was not them"},
+		{"not known", &curfewv1.Notice{Silence: open}, nil, "is not known here. Before you answer: curfew alert show " + grave.GetId()},
+		{"cannot be read", &curfewv1.Notice{Silence: &curfewv1.Silence{Id: "s1", ApprovalsNeeded: 1, AlertId: "a2"}}, known, "curfew alert show a2"},
+		{"in force", &curfewv1.Notice{Silence: &curfewv1.Silence{Id: "s1", AlertId: grave.GetId()}}, known, ""},
+	} {
+		c.in.Kind, c.in.Text = curfewv1.NoticeKind_NOTICE_KIND_SILENCE, "well?"
+		m := (&Receiver{now: noon, lookup: c.lookup}).note(t.Context(), nil, c.in)
+		if err := m.check(); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		shown := ""
+		for _, one := range texts(t, message{blocks: m.blocks}) {
+			shown += one.Text + "\n"
+		}
+		if !strings.Contains(shown, c.want) || c.want == "" && strings.Contains(shown, "CRITICAL") {
+			t.Errorf("%s: got %s\nwant %q", c.name, shown, c.want)
+		}
 	}
 }
 

@@ -70,6 +70,7 @@ type Receiver struct {
 	people map[string]judged
 	told   memory // what a person was told of a notice
 	seen   memory // clicks that were answered without a command
+	asked  asked  // what was clicked on, until it counts
 }
 
 // New returns a receiver for what c names. It talks to nobody yet and reads no secret; an error is a mistake in c and says
