@@ -153,6 +153,11 @@ func status(alert *curfewv1.Alert) string {
 	if q := alert.GetQuestion(); q != nil {
 		text += "; " + name(q.GetPerson()) + " " + said(q)
 	}
+	if n := len(alert.GetRevoked()); n == 1 {
+		text += "; a grant was ended from here"
+	} else if n > 1 {
+		text += fmt.Sprintf("; %d grants were ended from here", n)
+	}
 	return text
 }
 

@@ -84,7 +84,8 @@ func (r *Receiver) whisper(ctx context.Context, c click, text string) {
 	_, _ = web.PostEphemeralContext(ctx, c.channel, c.user, words(r.now(), splitLines(text)...).options()...)
 }
 
-// details writes the whole card of an alert into the thread of the message that was clicked on, once for a click.
+// details shows whoever clicked the whole card of an alert, and nobody else: all can see it who see the message, and a thread
+// is for what was done.
 func (r *Receiver) details(ctx context.Context, c click, v value) {
 	otherwise := "All of this alert: " + r.rest("curfew alert show "+card.Plain(v.Alert, roomStatus))
 	if r.lookup == nil || c.message == "" {
@@ -96,15 +97,12 @@ func (r *Receiver) details(ctx context.Context, c click, v value) {
 		r.whisper(ctx, c, otherwise)
 		return
 	}
-	// Another process may have been given the same click.
-	if _, found, err := r.Find(ctx, c.ref(), c.key(), r.now()); err != nil || found {
-		if err != nil {
-			r.whisper(ctx, c, otherwise)
-		}
+	web, err := r.web()
+	if err != nil {
 		return
 	}
 	said := r.sound(r.card(alert, false, false))
-	if _, err := r.send(ctx, "show details", c.channel, said.options(labelled(c.key(), nil), slack.MsgOptionTS(c.message))); err != nil {
+	if _, err := web.PostEphemeralContext(ctx, c.channel, c.user, append(said.options(), slack.MsgOptionTS(c.message))...); err != nil {
 		r.whisper(ctx, c, otherwise)
 	}
 }

@@ -115,8 +115,11 @@ func TestDetails(t *testing.T) {
 				s.told(c.told)
 				return
 			}
-			s.await("show", func() bool { return len(s.slack.Replies(s.channel, ts)) > 0 })
-			if got := s.slack.Replies(s.channel, ts); len(got) != 1 || !strings.Contains(string(got[0].Blocks), "Row 23") || strings.Contains(string(got[0].Blocks), idMore) {
+			s.await("show", func() bool { return len(s.slack.Ephemerals(s.ann)) > 0 })
+			if len(s.slack.Replies(s.channel, ts)) > 0 {
+				t.Error("it stands in the thread, for all")
+			}
+			if got := s.slack.Ephemerals(s.ann); len(got) != 1 || !strings.Contains(string(got[0].Blocks), "Row 23") || strings.Contains(string(got[0].Blocks), idMore) {
 				t.Errorf("got %+v, want one card without buttons", got)
 			}
 			if len(h.commands) > 0 {
