@@ -5,6 +5,7 @@ package slack
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,9 @@ const (
 	roomRepeats = 600
 	roomStatus  = 400
 )
+
+// fewReach is how many lines on what else somebody reaches stand before what to do next.
+const fewReach = 3
 
 // shown is how many alerts a message shows each for itself: two blocks and a few lines are around them.
 const shown = 45
@@ -47,7 +51,7 @@ func (r *Receiver) card(alert *curfewv1.Alert, repeated, clickable bool) message
 	c := newCanvas(r.now())
 	c.header(mark(alert) + " " + says.Headline)
 	c.context(marked(facts(alert, says)))
-	if alert.GetState() != curfewv1.AlertState_ALERT_STATE_OPEN || alert.GetQuestion() != nil {
+	if alert.GetState() != curfewv1.AlertState_ALERT_STATE_OPEN || alert.GetQuestion() != nil || len(alert.GetRevoked()) > 0 {
 		c.context(plain(stateMark(alert)+" "+fit(says.Status, roomStatus)), marked(since(alert)))
 	}
 	if repeated {
@@ -61,7 +65,11 @@ func (r *Receiver) card(alert *curfewv1.Alert, repeated, clickable bool) message
 	c.part("Before → after", changes, roomChanges)
 	c.part("Why", says.Why, roomWhy)
 	c.part("History", says.History, roomHistory)
-	c.part("Reach", says.Reach, roomReach)
+	reach := says.Reach
+	if clickable && len(reach) > fewReach+1 {
+		reach = append(slices.Clone(reach[:fewReach]), "and more: choose Details")
+	}
+	c.part("Reach", reach, roomReach)
 	c.part("Next steps", numbered(says.Steps), roomSteps)
 	c.part("Also in this alert", says.Repeats, roomRepeats)
 	if clickable {
@@ -156,6 +164,9 @@ func since(alert *curfewv1.Alert) string {
 	}
 	if at.IsZero() {
 		at = moment(alert.GetQuestion().GetTime())
+	}
+	if notes := alert.GetNotes(); at.IsZero() && len(notes) > 0 {
+		at = moment(notes[len(notes)-1].GetTime())
 	}
 	if at.IsZero() {
 		return "time unknown"

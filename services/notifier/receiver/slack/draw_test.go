@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/curfewhq/curfew/internal/fake/workspace"
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
@@ -91,6 +92,24 @@ func TestDraw(t *testing.T) {
 				unharmed(t, text)
 			}
 		})
+	}
+}
+
+// What people do stands on the card, and what stands before it leaves room for what to do next.
+func TestACardIsShort(t *testing.T) {
+	s := set(t, workspace.Options{}, nil)
+	a := alert(func(a *curfewv1.Alert) {
+		a.Finding.Context = &curfewv1.FindingContext{Reach: []string{"reach 1", "reach 2", "reach 3", "reach 4", "reach 5"}}
+		a.Revoked, a.Notes = []string{"g-1"}, []*curfewv1.AlertNote{{Number: 1, Time: at(15), Text: "ended"}}
+	})
+	for clickable, want := range map[bool]string{true: "and more: choose Details", false: "reach 5"} {
+		var said strings.Builder
+		for _, text := range texts(t, s.r.card(a, false, clickable)) {
+			said.WriteString(text.Text + "\n")
+		}
+		if got := said.String(); !strings.Contains(got, want) || strings.Contains(got, "reach 4") == clickable || !strings.Contains(got, "a grant was ended from here") {
+			t.Errorf("clickable %v: got %s, want %q, and what was ended", clickable, got, want)
+		}
 	}
 }
 
