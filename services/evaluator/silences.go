@@ -61,14 +61,18 @@ func (a *api) CreateSilence(ctx context.Context, request *curfewv1.CreateSilence
 
 // noteSilence says on the alert that a silence is of that it was made; once, however often it is called.
 func (a *api) noteSilence(ctx context.Context, s *curfewv1.Silence) error {
+	return a.noteOnce(ctx, s, saySilence(s))
+}
+
+// noteOnce says something of a silence on the alert that it was made of, where that does not say it yet.
+func (a *api) noteOnce(ctx context.Context, s *curfewv1.Silence, text string) error {
 	if s.GetAlertId() == "" {
 		return nil
 	}
 	_, err := a.changeAlert(ctx, s.GetAlertId(), func(newest *curfewv1.Alert, now time.Time) (*curfewv1.Alert, string, error) {
-		if newest.GetId() == "" || slices.ContainsFunc(newest.GetNotes(), func(n *curfewv1.AlertNote) bool { return strings.Contains(n.GetText(), s.GetId()) }) {
+		if newest.GetId() == "" || slices.ContainsFunc(newest.GetNotes(), func(n *curfewv1.AlertNote) bool { return n.GetText() == text }) {
 			return nil, "", nil
 		}
-		text := saySilence(s)
 		return alert.Note(newest, callerOf(ctx).subject, text, false, now), text, nil
 	})
 	if err != nil {
@@ -249,6 +253,9 @@ func (a *api) EndSilence(ctx context.Context, request *curfewv1.EndSilenceReques
 		return nil, err
 	}
 	s, err := a.changeSilence(ctx, request.GetId(), endedBy(callerOf(ctx)))
+	if err == nil && !alert.IsApproved(s) { // that one in force has ended the notifier says
+		err = a.noteOnce(ctx, s, fmt.Sprintf("The proposal %s was withdrawn.", s.GetId()))
+	}
 	return &curfewv1.EndSilenceResponse{Silence: s}, err
 }
 

@@ -144,3 +144,21 @@ func TestAMuteIsNotedLate(t *testing.T) {
 		t.Errorf("got %v, %v, notes %v", answer, err, r.alert.GetNotes())
 	}
 }
+
+// That what somebody proposed was withdrawn stands on its alert, once.
+func TestAWithdrawnProposalIsNoted(t *testing.T) {
+	r := newResponders(t)
+	ctx := r.as("person:ann")
+	answer, err := r.api.CreateSilence(ctx, quiet(func(q *curfewv1.CreateSilenceRequest) { q.Kind, q.Match.AlertId = expected, r.alert.GetId() }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := r.api.EndSilence(ctx, &curfewv1.EndSilenceRequest{Id: answer.GetSilence().GetId()}); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := len(r.now().GetNotes()), 2; got != want || !strings.Contains(r.lastNote(), "was withdrawn") {
+			t.Errorf("got %d notes, the last %q, want %d", got, r.lastNote(), want)
+		}
+	}
+}
