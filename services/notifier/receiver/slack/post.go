@@ -20,9 +20,9 @@ import (
 const (
 	// eventType is that of the metadata by which a message of ours is found again.
 	eventType = "curfew_post"
-	// early is how much earlier than it was handed over a message is looked for: our clock may be ahead of Slack's, and a
+	// apart is how much earlier or later than it was handed over a message is looked for: our clock is not Slack's, and a
 	// message that is there and not found is shown twice.
-	early = 15 * time.Minute
+	apart = 15 * time.Minute
 	// page is how many messages Slack is asked for at once.
 	page = 200
 )
@@ -67,7 +67,8 @@ func (r *Receiver) Reply(ctx context.Context, reply *curfewv1.Reply) error {
 	return err
 }
 
-// Find reads the channel back, or the thread of a message: all of it since a moment before it was handed over.
+// Find reads the channel back, or the thread of a message: all that is near the moment at which it was handed over, however
+// much came since.
 func (r *Receiver) Find(ctx context.Context, thread, id string, since time.Time) (ref string, found bool, err error) {
 	self, err := r.who(ctx)
 	if err != nil {
@@ -83,9 +84,9 @@ func (r *Receiver) Find(ctx context.Context, thread, id string, since time.Time)
 			return "", false, err
 		}
 	}
-	oldest := strconv.FormatInt(since.Add(-early).Unix(), 10)
+	oldest, latest := strconv.FormatInt(since.Add(-apart).Unix(), 10), strconv.FormatInt(since.Add(apart).Unix(), 10)
 	for cursor := ""; ; {
-		messages, next, err := read(ctx, web, channel, root, oldest, cursor)
+		messages, next, err := read(ctx, web, channel, root, oldest, latest, cursor)
 		if err != nil {
 			return "", false, r.failed("read messages back", err)
 		}
@@ -106,16 +107,16 @@ func (r *Receiver) Find(ctx context.Context, thread, id string, since time.Time)
 }
 
 // read is one page of a channel, or of the thread of root, and where the next begins; "" = there is none.
-func read(ctx context.Context, web *slack.Client, channel, root, oldest, cursor string) (list []slack.Message, next string, err error) {
+func read(ctx context.Context, web *slack.Client, channel, root, oldest, latest, cursor string) (list []slack.Message, next string, err error) {
 	var more bool
 	if root != "" {
 		list, more, next, err = web.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{
-			ChannelID: channel, Timestamp: root, Oldest: oldest, Cursor: cursor, Limit: page, IncludeAllMetadata: true,
+			ChannelID: channel, Timestamp: root, Oldest: oldest, Latest: latest, Cursor: cursor, Limit: page, IncludeAllMetadata: true,
 		})
 	} else {
 		var answer *slack.GetConversationHistoryResponse
 		answer, err = web.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{
-			ChannelID: channel, Oldest: oldest, Cursor: cursor, Limit: page, IncludeAllMetadata: true,
+			ChannelID: channel, Oldest: oldest, Latest: latest, Cursor: cursor, Limit: page, IncludeAllMetadata: true,
 		})
 		if err == nil {
 			if !answer.Ok {

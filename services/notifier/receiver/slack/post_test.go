@@ -86,7 +86,7 @@ func TestWhatArrivedUnheardIsFound(t *testing.T) {
 		t.Errorf("got %v, %v; want true, nil", found, err)
 	}
 	// It is not looked for without end.
-	if _, found, err := s.r.Find(t.Context(), "", "lost", noon().Add(early+5*time.Minute)); err != nil || found {
+	if _, found, err := s.r.Find(t.Context(), "", "lost", noon().Add(apart+5*time.Minute)); err != nil || found {
 		t.Errorf("before its time: got %v, %v; want false, nil", found, err)
 	}
 	s.slack.Break("conversations.history", workspace.Fault{Before: 503}, 1)
