@@ -69,6 +69,7 @@ type Book[T proto.Message] struct {
 
 	mu    sync.RWMutex
 	lives map[string]record
+	put   uint64        // sequence of the newest step that Follow has put
 	last  uint64        // sequence that Follow has handed on
 	moved chan struct{} // closed once last moves; nil = nobody waits for that
 }
@@ -118,7 +119,7 @@ func (k *Book[T]) Follow(ctx context.Context, changed func(Entry[T])) error {
 			}
 		}
 		if m.Data != nil && k.kind.ID(entry.Value) != "" {
-			k.put(entry, m.Data)
+			k.came(entry, m.Data)
 			if changed != nil {
 				changed(entry)
 			}
@@ -183,9 +184,16 @@ func (k *Book[T]) read(m bus.Message) (Entry[T], error) {
 	return Entry[T]{Value: value, Sequence: m.Sequence, Time: at}, nil
 }
 
-func (k *Book[T]) put(e Entry[T], data []byte) {
+// came takes in a step that Follow brings.
+func (k *Book[T]) came(e Entry[T], data []byte) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.put = max(k.put, e.Sequence)
+	k.keep(e, data)
+}
+
+// keep puts a step into the book. The caller holds the lock.
+func (k *Book[T]) keep(e Entry[T], data []byte) {
 	id := k.kind.ID(e.Value)
 	if k.lives[id].sequence >= e.Sequence {
 		return
@@ -291,7 +299,11 @@ func (k *Book[T]) stored(c Change[T], step proto.Message, sequence uint64) {
 	if err != nil {
 		return // Follow brings it
 	}
-	k.put(Entry[T]{Value: c.Next, Sequence: sequence}, data)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if sequence > k.put { // else Follow has brought it, and perhaps what came behind it: an end leaves nothing to compare with
+		k.keep(Entry[T]{Value: c.Next, Sequence: sequence}, data)
+	}
 }
 
 func (k *Book[T]) step(c Change[T], now time.Time) proto.Message {
