@@ -17,8 +17,8 @@ func (s *sheet) alerts(peers string) {
 	s.say("## Alerts that arrive")
 	s.say(`A fake Slack on loopback takes one message a second in a channel, five at once, and answers 429 with Retry-After to what is more. A
 burst is %s alerts at once, each of another person, told by three notifiers in processes of their own, up to 45 in a message; one
-notifier is killed at a random moment of the first 20 s and comes back, and one post's reply is lost. Five bursts go on side by
-side, and so do five notifiers with 5,000 low alerts each. An event's time is from being in EVENTS to Slack's own time stamp, with
+notifier is killed at a random moment of the first 20 s and comes back, and one post's reply is lost. Ten bursts go on side by
+side, and five notifiers with 5,000 low alerts each. An event's time is from being in EVENTS to Slack's own time stamp, with
 collector, evaluator and notifier in one process.`, whole(burstSize))
 	s.table(
 		[]string{"", "measured", "goal"},
