@@ -152,6 +152,9 @@ func stateMark(alert *curfewv1.Alert) string {
 	case curfewv1.AlertState_ALERT_STATE_ACKNOWLEDGED:
 		return "👀"
 	default:
+		if alert.GetQuestion() == nil {
+			return "🔒" // access was ended from it
+		}
 		return "❓"
 	}
 }
