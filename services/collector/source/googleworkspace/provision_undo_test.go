@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,11 +20,17 @@ import (
 	"github.com/curfewhq/curfew/services/collector/sourcetest"
 )
 
-// before is a source of an organisation at which some requests are answered otherwise.
+// before is a source of an organisation at which some requests are answered otherwise, one at a time.
 func before(t *testing.T, o *organisation, otherwise func(w http.ResponseWriter, r *http.Request) bool, changes ...func(*Config)) *Source {
 	t.Helper()
+	var turn sync.Mutex
+	answers := func(w http.ResponseWriter, r *http.Request) bool {
+		turn.Lock()
+		defer turn.Unlock()
+		return otherwise(w, r)
+	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !otherwise(w, r) {
+		if !answers(w, r) {
 			o.ServeHTTP(w, r)
 		}
 	}))
