@@ -24,14 +24,14 @@ import (
 )
 
 var (
-	crashes   = flag.Int("crashes", 0, "how many runs of TestKilledAtEveryStepNoGrantIsLost; 0 = 100, and with -short 34")
+	crashes   = flag.Int("crashes", 0, "how many runs of TestKilledAtEveryStepNoGrantIsLost; 0 = 100, and with -short 17")
 	crashSeed = flag.Uint64("crash-seed", 1, "seed of the first of them")
 )
 
 // crashRuns is how many.
 func crashRuns() int {
 	if testing.Short() {
-		return cmp.Or(*crashes, 34)
+		return cmp.Or(*crashes, 17)
 	}
 	return cmp.Or(*crashes, 100)
 }
