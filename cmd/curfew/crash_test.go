@@ -25,15 +25,16 @@ import (
 	curfewv1 "github.com/curfewhq/curfew/proto/curfew/v1"
 )
 
-// replayed is how many events the crash test replays, and kills how often it kills.
-const (
-	replayed = 100_000
-	kills    = 20
-)
+// kills is how often the crash test kills.
+const kills = 20
 
 // TestKilledAnywhereEveryEventHasOneDecision kills the real process with SIGKILL at 20 random points while it replays
-// 100,000 events, and then looks at what is on disk.
+// 100,000 events, a quarter of them with -short, and then looks at what is on disk.
 func TestKilledAnywhereEveryEventHasOneDecision(t *testing.T) {
+	replayed := 100_000
+	if testing.Short() {
+		replayed = 25_000
+	}
 	okta := fake.NewOkta(fake.OktaConfig{Token: "token", LateEvery: 50, LateBy: 20, Faults: fake.Faults{Seed: 1, DropReplyEvery: 40}})
 	records := make([]json.RawMessage, replayed)
 	// A week, as a first read finds it.
