@@ -177,10 +177,11 @@ func Escalate(a *curfewv1.Alert, why string, now, next time.Time) *curfewv1.Aler
 }
 
 // Ask is an alert whose person is asked whether it was them. It returns nil where it is about no person, or they were asked
-// and have not answered.
+// in this episode and have not answered.
 func Ask(a *curfewv1.Alert, who string, now time.Time) *curfewv1.Alert {
 	asked := a.GetQuestion()
-	if !strings.HasPrefix(a.GetEntity(), "person:") || asked != nil && asked.GetAnswer() == curfewv1.QuestionAnswer_QUESTION_ANSWER_UNSPECIFIED {
+	waits := asked != nil && asked.GetAnswer() == curfewv1.QuestionAnswer_QUESTION_ANSWER_UNSPECIFIED && !asked.GetTime().AsTime().Before(a.GetOpened().AsTime())
+	if !strings.HasPrefix(a.GetEntity(), "person:") || waits {
 		return nil
 	}
 	a = proto.CloneOf(a)

@@ -31,3 +31,18 @@ func TestWhatBecameOfAGrantIsSaidOnce(t *testing.T) {
 		t.Errorf("it was said of each what became of it, and is to be said again of %v", again)
 	}
 }
+
+// Who was asked and has not answered can answer when the alert was opened again, and can be asked about that as well.
+func TestAQuestionOutlivesItsEpisode(t *testing.T) {
+	now := time.Now()
+	f := &curfewv1.Finding{Id: "f", Tenant: "main", Detection: "d", Decision: &curfewv1.Decision{Subject: "person:ida"}}
+	a := Resolve(Ask(Add(nil, f, now), "person:bob", now), "person:bob", "surely ida", now)
+	a = Add(a, &curfewv1.Finding{Id: "g", Tenant: "main", Detection: "d", Decision: f.Decision}, now.Add(time.Minute))
+	if a.GetEpisode() != 2 || Answer(a, curfewv1.QuestionAnswer_QUESTION_ANSWER_NOT_ME, now) == nil {
+		t.Errorf("episode %d: what she says is not heard", a.GetEpisode())
+	}
+	again := Ask(a, "person:bob", now.Add(2*time.Minute))
+	if again == nil || Ask(again, "person:bob", now.Add(3*time.Minute)) != nil {
+		t.Errorf("got %v, want her asked once more, and once", again.GetQuestion())
+	}
+}

@@ -42,7 +42,7 @@ func actions(alert *curfewv1.Alert) []Action {
 	if alert.GetState() == curfewv1.AlertState_ALERT_STATE_OPEN {
 		list = append(list, Action{Kind: curfewv1.CommandKind_COMMAND_KIND_ACKNOWLEDGE, Label: "Acknowledge"})
 	}
-	if q := alert.GetQuestion(); isPerson(alert.GetEntity()) && (q == nil || q.GetAnswered() != nil) {
+	if q := alert.GetQuestion(); isPerson(alert.GetEntity()) && (q == nil || q.GetAnswered() != nil || q.GetTime().AsTime().Before(alert.GetOpened().AsTime())) {
 		list = append(list, Action{Kind: curfewv1.CommandKind_COMMAND_KIND_ASK, Label: "Ask the person"})
 	}
 	if a, ok := revoke(alert); ok {

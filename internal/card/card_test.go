@@ -274,7 +274,9 @@ func TestNotice(t *testing.T) {
 // TestActions holds what can be asked for to how the alert stands.
 func TestActions(t *testing.T) {
 	question := func(answered *timestamppb.Timestamp) func(*curfewv1.Alert) {
-		return func(a *curfewv1.Alert) { a.Question = &curfewv1.Question{Person: "person:ida", Answered: answered} }
+		return func(a *curfewv1.Alert) {
+			a.Question = &curfewv1.Question{Person: "person:ida", Time: at(15), Answered: answered}
+		}
 	}
 	for _, c := range []struct {
 		name   string
@@ -292,6 +294,10 @@ func TestActions(t *testing.T) {
 		{"resolved", resolved, ""},
 		{"of a state to come", func(a *curfewv1.Alert) { a.State = 99 }, ""},
 		{"asked", question(nil), "ACKNOWLEDGE REVOKE MAKE_TEMPORARY EXPECT MUTE RESOLVE"},
+		{"asked in an episode before", func(a *curfewv1.Alert) {
+			question(nil)(a)
+			a.Opened = at(16)
+		}, "ACKNOWLEDGE ASK REVOKE MAKE_TEMPORARY EXPECT MUTE RESOLVE"},
 		{"answered", question(at(9)), "ACKNOWLEDGE ASK REVOKE MAKE_TEMPORARY EXPECT MUTE RESOLVE"},
 		{"an app", func(a *curfewv1.Alert) { a.Entity, a.Finding.Decision.Subject = "app:okta/1", "app:okta/1" }, "ACKNOWLEDGE REVOKE EXPECT MUTE RESOLVE"},
 		{"holds nothing", func(a *curfewv1.Alert) { a.Finding.Context.Grants = nil }, "ACKNOWLEDGE ASK MAKE_TEMPORARY EXPECT MUTE RESOLVE"},

@@ -29,7 +29,8 @@ const notifierAuthor = "service:notifier"
 // findBatch is how many findings are taken in at once.
 const findBatch = 256
 
-// roomToGrow is what an alert needs for its deliveries, notes and commands, and the bus for its own words.
+// roomToGrow is what an alert needs for its deliveries, notes and commands, and the bus for its own words; a quarter of what a
+// message may have where that is less.
 const roomToGrow = 64 << 10
 
 // desk makes findings alerts and says where they go. What it knows besides the book it learns from the book.
@@ -188,7 +189,7 @@ func (d *desk) take(ctx context.Context, messages []bus.Message) error {
 	for _, id := range order {
 		entry, _ := d.book.Get(id) // one that is not there is new, or over, which storing it tells
 		if next := d.found(entry.Value, found[id]); next != nil {
-			if proto.Size(next) > d.Bus.MaxMessage()-roomToGrow {
+			if most := d.Bus.MaxMessage(); proto.Size(next) > most-min(roomToGrow, most/4) {
 				if err := d.buryAll(ctx, of[id], bus.ErrTooLarge); err != nil {
 					return err
 				}

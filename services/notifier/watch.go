@@ -70,7 +70,7 @@ type ill struct {
 	since             time.Time
 	title, reason     string
 	next              []string
-	quiet             bool // nothing shows it now, nor that it is over
+	quiet             bool // nothing shows it now, nor that it is over: its alert stays, and nothing new is said
 }
 
 // look looks at Curfew now and then, makes findings of what is not well, and resolves what is well again.
@@ -106,7 +106,7 @@ func (w *watch) look(ctx context.Context, now time.Time) {
 		}
 	}
 	w.recover(ctx, now, ills)
-	if len(ills) == 0 {
+	if !slices.ContainsFunc(ills, func(i ill) bool { return !i.quiet }) {
 		w.beat(ctx, now)
 	}
 }

@@ -275,7 +275,11 @@ func TestWhichSourcesAreSilent(t *testing.T) {
 func TestWhichReceiversRefuse(t *testing.T) {
 	b, p, busy, c := bustest.New(t), newPlace(), newPlace(), clocktest.New(time.Now())
 	busy.fault = func(string) error { return &delivery.Refused{Reason: "too fast", After: 20 * time.Second} }
-	run(t, b, map[string]Receiver{"place": p, "busy": busy}, withClock(c))
+	var beats atomic.Int64
+	outside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { beats.Add(1) }))
+	defer outside.Close()
+	t.Setenv("TEST_HEARTBEAT", outside.URL)
+	run(t, b, map[string]Receiver{"place": p, "busy": busy}, withClock(c), withAlerts(heartbeat(t, "place")))
 	defer moving(t, c)()
 	f := found(t, b, "f1", "ida")
 	p.until(t, "people hear of it elsewhere", func() bool { return strings.Contains(p.text(), "do not reach people at busy") })
@@ -283,10 +287,13 @@ func TestWhichReceiversRefuse(t *testing.T) {
 		t.Error("the other one refuses as well")
 	}
 	silence(t, b, c.Now(), func(s *curfewv1.Silence) { s.Match = &curfewv1.SilenceMatch{AlertId: alert.ID(f)} })
-	later := c.Now().Add(5 * time.Minute)
+	before, later := beats.Load(), c.Now().Add(5*time.Minute)
 	p.until(t, "five minutes pass in which nothing waits there", func() bool { return c.Now().After(later) })
 	if alert.IsOver(load(t, b, own(receiverRefusing, "receiver:busy"))) {
 		t.Error("it is said to be well and has taken nothing")
+	}
+	if beats.Load() == before {
+		t.Error("nothing is refused any more, and the heartbeat stays out")
 	}
 	busy.mu.Lock()
 	busy.fault = func(string) error { return nil }
